@@ -1,0 +1,1 @@
+//! Pure decision core of Cordon: signals in, decisions and plans out.

@@ -1,0 +1,1 @@
+//! Everything across crates.
