@@ -1,1 +1,5 @@
-//! Ports, and what stands behind them.
+//! Ports, and what stands behind them: Azure, an embedded file, memory.
+
+mod clock;
+
+pub use clock::{Clock, ManualClock, SystemClock};
