@@ -1,1 +1,3 @@
-//! The edge: one folder per Azure function.
+//! The edge: one folder per Azure function, the controller behind them, the command line.
+
+pub mod controller;

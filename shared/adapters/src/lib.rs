@@ -1,5 +1,10 @@
 //! Ports, and what stands behind them: Azure, an embedded file, memory.
 
 mod clock;
+mod ports;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use ports::{
+    AuditAppend, AuditStore, ClaimOutcome, CommitOutcome, GateReader, GateStore, GateWrite, Ledger,
+    LedgerView, StoreError,
+};

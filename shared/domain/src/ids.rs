@@ -73,7 +73,9 @@ impl RegionName {
 
 /// The number of a committed state. The epoch rises at each observed change of the ledger's write region, so that a
 /// generation lost in a forced failover is never reused (DESIGN.md, fact 8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Generation {
     /// Rises when the write region of the ledger changes.
     pub epoch: u32,
@@ -101,7 +103,9 @@ mod tests {
 
     #[test]
     fn a_display_name_becomes_a_region_id() {
-        for (display, id) in [("East US 2", "eastus2"), ("eastus2", "eastus2"), (" West Europe ", "westeurope")] {
+        for (display, id) in
+            [("East US 2", "eastus2"), ("eastus2", "eastus2"), (" West Europe ", "westeurope")]
+        {
             assert_eq!(RegionName::from_display(display).as_str(), id);
         }
     }

@@ -1,0 +1,149 @@
+//! The audit record: one per transition, in the same commit, hash chained, enough to re-run the decision.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{Generation, Timestamp, WorkloadId};
+
+/// One record. `hash` covers every other field in canonical JSON, `previous` included: that is the chain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditRecord {
+    /// `seq-hash`: contains its own hash, so that "already there" is success only if the body is equal.
+    pub id: String,
+    /// Schema version of the record.
+    pub schema: u32,
+    /// Whose.
+    pub workload: WorkloadId,
+    /// 1 for the first.
+    pub seq: u64,
+    /// The hash of the record before; empty for the first.
+    pub previous: String,
+    /// The generation that the commit made.
+    pub generation: Generation,
+    /// The `as_of` of the decision.
+    pub at: Timestamp,
+    /// One sentence for the operator.
+    pub headline: String,
+    /// Sentences: why, and why not.
+    pub because: Vec<String>,
+    /// What was decided, typed: `Decision` as JSON.
+    pub decision: Value,
+    /// Safety findings: `Vec<Finding>` as JSON.
+    pub findings: Value,
+    /// The steps that the commit planned or changed, each with its undo time.
+    pub steps: Value,
+    /// The inbox items that the commit consumed.
+    pub consumed: Vec<String>,
+    /// Everything that `decide` read: `Situation` as JSON.
+    pub situation: Value,
+    /// SHA-256 of the policy's canonical JSON, so that a re-run knows which policy it needs.
+    pub policy_hash: String,
+    /// Hex SHA-256 of all of the above but `id`.
+    pub hash: String,
+}
+
+/// Where a chain is broken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// A record's content does not match its hash.
+    #[error("audit record {seq} was changed after it was written: its content does not match its hash")]
+    Altered {
+        /// Its number.
+        seq: u64,
+    },
+    /// A record does not follow the one before it.
+    #[error("audit record {seq} does not follow record {after}: a record is missing or was put in between")]
+    Gap {
+        /// Its number.
+        seq: u64,
+        /// The number of the record before it.
+        after: u64,
+    },
+}
+
+impl AuditRecord {
+    /// Computes hash and id from the other fields.
+    #[must_use]
+    pub fn sealed(mut self) -> Self {
+        self.hash = self.content_hash();
+        self.id = format!("{:010}-{}", self.seq, &self.hash[..16]);
+        self
+    }
+
+    /// What the hash should be.
+    pub fn content_hash(&self) -> String {
+        let mut bare = self.clone();
+        bare.id.clear();
+        bare.hash.clear();
+        // `Value` keeps its keys sorted, so this text is canonical.
+        let text = serde_json::to_value(&bare).map(|value| value.to_string()).unwrap_or_default();
+        hex(&Sha256::digest(text.as_bytes()))
+    }
+}
+
+/// Checks a chain, the oldest record first. `head` is what came before the first of them, if anything did.
+///
+/// # Errors
+/// At the first record that was altered, is missing or was put in between.
+pub fn verify_chain<'a>(
+    records: impl IntoIterator<Item = &'a AuditRecord>,
+    head: Option<(u64, &str)>,
+) -> Result<u64, ChainError> {
+    let (mut after, mut previous) = head.map_or((0, String::new()), |(seq, hash)| (seq, hash.to_owned()));
+    for record in records {
+        if record.content_hash() != record.hash {
+            return Err(ChainError::Altered { seq: record.seq });
+        }
+        if record.seq != after + 1 || record.previous != previous {
+            return Err(ChainError::Gap { seq: record.seq, after });
+        }
+        (after, previous) = (record.seq, record.hash.clone());
+    }
+    Ok(after)
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(seq: u64, previous: &str) -> AuditRecord {
+        AuditRecord {
+            id: String::new(),
+            schema: 1,
+            workload: WorkloadId::new("contoso-shoes"),
+            seq,
+            previous: previous.to_owned(),
+            generation: Generation { epoch: 1, n: seq },
+            at: Timestamp::from_secs(60),
+            headline: format!("record {seq}"),
+            because: vec![],
+            decision: Value::Null,
+            findings: Value::Null,
+            steps: Value::Null,
+            consumed: vec![],
+            situation: serde_json::json!({"b": 1, "a": 2}),
+            policy_hash: String::new(),
+            hash: String::new(),
+        }
+        .sealed()
+    }
+
+    #[test]
+    fn a_chain_holds_until_one_record_is_altered_or_missing() {
+        let first = record(1, "");
+        let second = record(2, &first.hash);
+        let third = record(3, &second.hash);
+        assert_eq!(verify_chain([&first, &second, &third], None), Ok(3));
+        assert_eq!(verify_chain([&third], Some((2, &second.hash))), Ok(3));
+        assert_eq!(verify_chain([&first, &third], None), Err(ChainError::Gap { seq: 3, after: 1 }));
+        let mut altered = second.clone();
+        altered.headline = "all quiet".into();
+        assert_eq!(verify_chain([&first, &altered, &third], None), Err(ChainError::Altered { seq: 2 }));
+    }
+}

@@ -1,0 +1,349 @@
+//! What may be done and when: one TOML file per deployment. No value has a default in code; the shipped `policy.toml`
+//! states all of them, each with a comment.
+
+mod load;
+mod span;
+mod validate;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use load::{PolicyError, json_schema, parse};
+pub use span::Span;
+
+use crate::{EvidenceClass, RegionName, StampId, WorkloadId};
+
+/// The whole policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Version of this file's schema; this binary reads 1.
+    pub schema: u32,
+    /// The workload that this policy governs.
+    pub workload: WorkloadPolicy,
+    /// When evidence is enough.
+    pub confirm: ConfirmPolicy,
+    /// Gray failures: an error ratio over budget.
+    pub gray: GrayPolicy,
+    /// How old evidence may be before it is `Unobserved`, and how errors become verdicts.
+    pub evidence: EvidencePolicy,
+    /// When the observer, and not the regions, is what broke.
+    pub freeze: FreezePolicy,
+    /// How fast regions may be taken out.
+    pub velocity: VelocityPolicy,
+    /// How long a region must be healthy before it may return.
+    pub window: WindowPolicy,
+    /// How often a region may be cordoned without a person.
+    pub budget: BudgetPolicy,
+    /// When the slow plane follows the fast one.
+    pub latch: LatchPolicy,
+    /// How a region comes back.
+    pub ramp: RampPolicy,
+    /// What must stay, and how the survivors grow.
+    pub capacity: CapacityPolicy,
+    /// The gate document's life.
+    pub gate: GatePolicy,
+    /// Bounds of plans, claims and memory.
+    pub limits: LimitsPolicy,
+    /// What each cause may do.
+    pub modes: ModesPolicy,
+    /// Who may speak, as what, about which stamp: the allow-list.
+    pub speakers: Vec<Speaker>,
+    /// Where notifications go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<NotifyTarget>,
+}
+
+/// The workload and where its parts are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadPolicy {
+    /// Its name: the tag `cordon:workload`, `[a-z0-9-]`, at most 63 characters.
+    pub name: WorkloadId,
+    /// ARM id of the Front Door origin group.
+    pub origin_group: String,
+    /// ARM id of the workload's Cosmos DB account; none if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cosmos_account: Option<String>,
+    /// The region where Cordon runs and no stamp lives.
+    pub witness_region: RegionName,
+    /// Services whose Service Health alerts concern this workload, by display name.
+    pub services: Vec<String>,
+}
+
+/// When evidence is enough for a hard failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmPolicy {
+    /// Two independent classes must agree for this long.
+    pub after: Span,
+    /// One class alone must report total loss, uncontradicted, for this long.
+    pub alone_after: Span,
+    /// Both are multiplied by this while an active platform alert names the region and a service of ours; 0.5 halves.
+    pub platform_factor: f64,
+}
+
+/// Gray failures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GrayPolicy {
+    /// Share of requests that may fail before a stamp is `Degraded`, 0 to 1.
+    pub error_budget: f64,
+    /// Two classes must agree for this long.
+    pub confirm_after: Span,
+    /// One class alone, uncontradicted, for this long.
+    pub confirm_alone_after: Span,
+    /// How long the cordon of a gray region waits for the survivors' capacity to be ready.
+    pub ready_deadline: Span,
+}
+
+/// How errors become verdicts, and verdicts age.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvidencePolicy {
+    /// Share of failures at and above which counted samples are `Unhealthy`, 0 to 1.
+    pub unhealthy_ratio: f64,
+    /// Share of failures at and above which counted samples are a total loss, 0 to 1.
+    pub total_ratio: f64,
+    /// Direct probes are judged over this span.
+    pub direct_span: Span,
+    /// The oldest evidence that still counts, by class. Edge and traffic telemetry is 1 to 3 min late by itself.
+    pub age_max: BTreeMap<EvidenceClass, Span>,
+    /// A stateful alert that nobody resolves stops standing after this.
+    pub standing_max: Span,
+    /// `Direct` missing for this long restarts the window; a shorter gap pauses it.
+    pub gap_max: Span,
+}
+
+/// When the observer is what broke.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FreezePolicy {
+    /// Regions that turn bad within this span of each other turned bad "at once".
+    pub detection_window: Span,
+    /// A freeze ends when its cause has been gone for this long.
+    pub clear_after: Span,
+}
+
+/// How fast regions may be taken out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VelocityPolicy {
+    /// At most one region per this span and workload.
+    pub one_region_per: Span,
+    /// After a gap in our own evidence nothing is removed for this long.
+    pub quiet_after_gap: Span,
+    /// A gap in our own evidence longer than this starts the quiet period.
+    pub gap_max: Span,
+}
+
+/// The sustained-healthy window and the flap memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WindowPolicy {
+    /// The first window.
+    pub base: Span,
+    /// The longest window.
+    pub cap: Span,
+    /// The flap memory halves in this time.
+    pub half_life: Span,
+    /// Time between the ends of two regions' returns, at the least.
+    pub stagger: Span,
+    /// Up to this much is added to a window, by a hash of the stamp and the case, so that returns do not align.
+    pub jitter: Span,
+}
+
+/// How often a region may be cordoned without a person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetPolicy {
+    /// Automatic cordons per region in `span`; after the last the region returns only by acknowledgement.
+    pub cordons_max: u32,
+    /// The span they are counted in.
+    pub span: Span,
+}
+
+/// When the slow plane follows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LatchPolicy {
+    /// The outage must have lasted this long.
+    pub after: Span,
+    /// How many enabled origins must remain: 2, or 1 where the operator accepts that Front Door then has nothing to
+    /// fail over to.
+    pub origins_remaining_min: u32,
+    /// How long an accepted origin change may take to reach every edge location.
+    pub settle: Span,
+}
+
+/// How a region comes back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RampPolicy {
+    /// `slices` or `single`.
+    pub kind: RampKind,
+    /// Percent of the edge locations, rising, ending in 100.
+    pub percents: Vec<u8>,
+    /// How long each slice is watched. Longer than one probe detection plus the telemetry's lag.
+    pub watch: Span,
+    /// Load that arrives over the load expected of a slice, as a factor: more steps back.
+    pub load_factor_max: f64,
+    /// A slice without any load is waited for this long beyond `watch` before the ramp goes on.
+    pub quiet_wait: Span,
+}
+
+/// How a ramp is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RampKind {
+    /// By slices of the edge locations.
+    Slices,
+    /// All at once.
+    Single,
+}
+
+/// What must stay, and how the survivors grow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CapacityPolicy {
+    /// Regions that must stay effective, at the least.
+    pub regions_min: u32,
+    /// Requests per second that one instance carries at its sized utilisation: measured by the owner's load test.
+    pub instance_rps: f64,
+    /// Head-room over the demand to carry, as a factor: 1.3 sizes for 30 % more.
+    pub headroom: f64,
+    /// Instances per stamp that we may ask for, whatever the lever allows.
+    pub instances_max: u32,
+    /// How the failed region's demand spreads over the survivors.
+    pub redistribution: Redistribution,
+    /// How long a raised floor stands before it must be renewed; it expires by itself.
+    pub floor_lifetime: Span,
+    /// Floors are taken away this long after the last return.
+    pub restore_after: Span,
+    /// Share of the returning region's demand its capacity must cover before the ramp starts, 0 to 1.
+    pub return_ready_share: f64,
+}
+
+/// How demand spreads over the survivors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redistribution {
+    /// In proportion to what each carries now.
+    Proportional,
+    /// All of it may land on any one of them.
+    WorstCase,
+}
+
+/// The gate document's life.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GatePolicy {
+    /// Lifetime of a document, 4 h at the least; renewed at half.
+    pub lifetime: Span,
+    /// A replica whose heartbeat is older counts as unreadable.
+    pub heartbeat_max: Span,
+    /// After a start the stamp answers 503 until its first read of the gate, for at most this long.
+    pub boot_wait: Span,
+    /// A gate that reopens by expiry spends this long on each slice.
+    pub reopen_step: Span,
+}
+
+/// Bounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsPolicy {
+    /// An unclaimed step not re-affirmed for this long is re-planned, never executed.
+    pub plan_expiry: Span,
+    /// A claim's length.
+    pub claim: Span,
+    /// Attempts per step.
+    pub attempts_max: u32,
+    /// A topology older than this permits nothing.
+    pub topology_age_max: Span,
+    /// A control-plane read older than this permits no change of what it read.
+    pub fact_age_max: Span,
+    /// Events older than this are refused, and ids are remembered for as long.
+    pub horizon: Span,
+    /// An unchanged decision is recorded again after this: the watch went on.
+    pub heartbeat: Span,
+}
+
+/// What a cause may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Decide and record, do nothing.
+    Observe,
+    /// As `observe`, and tell the operator.
+    Advise,
+    /// Do it.
+    Act,
+}
+
+/// The mode of each cause.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModesPolicy {
+    /// Cordon of a region that serves nothing any more.
+    pub hard_loss: Mode,
+    /// Cordon of a gray region.
+    pub gray: Mode,
+    /// Pre-scaling on a platform alert alone.
+    pub platform_alert: Mode,
+    /// Capacity for a region that is merely full.
+    pub overload: Mode,
+    /// Letting a region back.
+    pub readmit: Mode,
+}
+
+/// One line of the allow-list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Speaker {
+    /// Alert rule name or id, publisher or topic, compared without case; a trailing `*` matches any rest.
+    pub source: String,
+    /// The class it speaks for.
+    pub class: EvidenceClass,
+    /// The stamp it speaks about; none where the payload names the region or origin itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<StampId>,
+}
+
+/// A webhook that gets notifications.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyTarget {
+    /// For the reader.
+    pub name: String,
+    /// Where CloudEvents are posted.
+    pub url: String,
+}
+
+impl Policy {
+    /// The allow-list entry for a source, if any; the first match wins.
+    pub fn speaker(&self, source: &str) -> Option<&Speaker> {
+        self.speakers.iter().find(|speaker| speaker.matches(source))
+    }
+
+    /// Whether Service Health's `service` is one that the workload uses.
+    pub fn uses_service(&self, service: &str) -> bool {
+        self.workload.services.iter().any(|ours| ours.eq_ignore_ascii_case(service.trim()))
+    }
+
+    /// The oldest evidence of a class that still counts.
+    pub fn age_max(&self, class: EvidenceClass) -> std::time::Duration {
+        self.evidence.age_max.get(&class).map_or(std::time::Duration::ZERO, |span| span.get())
+    }
+}
+
+impl Speaker {
+    fn matches(&self, source: &str) -> bool {
+        let (ours, theirs) = (self.source.to_ascii_lowercase(), source.trim().to_ascii_lowercase());
+        match ours.strip_suffix('*') {
+            Some(start) => theirs.starts_with(start),
+            None => ours == theirs,
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! What a workload's ledger remembers between evaluations.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::facts::{CapacityFacts, EnabledState, GatedView, LoadFacts, OriginFacts, StampFacts};
+use crate::gate::GatePosition;
+use crate::{
+    EvidenceClass, FailureKind, Generation, ItemId, Measure, OperationId, StampId, Timestamp, Verdict,
+    WorkloadId,
+};
+
+/// The present schema of `WorkloadState`. A newer one is a hold (S8), an older one is read as it was written.
+pub const STATE_SCHEMA: u32 = 1;
+
+/// Where a stamp stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// In rotation, nothing against it.
+    Serving,
+    /// In rotation, something speaks against it.
+    Suspect,
+    /// Decided to be taken out: the survivors' capacity or the gate is under way.
+    Evacuating,
+    /// Out of rotation.
+    Cordoned,
+    /// Out of rotation, healthy, its window running.
+    Proving,
+    /// Coming back, slice by slice.
+    Readmitting,
+    /// Left as it is by an operator's order.
+    Held,
+}
+
+impl Stage {
+    /// Out of rotation by us, or on the way back in.
+    pub const fn is_out(self) -> bool {
+        matches!(self, Self::Cordoned | Self::Proving)
+    }
+}
+
+/// Why a stamp was taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// It serves nothing any more.
+    HardLoss,
+    /// It fails more than its error budget.
+    Gray,
+}
+
+/// The case of one stamp.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StampCase {
+    /// Where it stands.
+    pub stage: Stage,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why it is out, if it is.
+    pub cause: Option<Cause>,
+    /// The gate position we want.
+    pub gate: GatePosition,
+    /// The origin state we want.
+    pub origin: EnabledState,
+    /// The capacity floor we want here: instances.
+    pub floor: Option<u32>,
+    /// When the present case began to show.
+    pub first_symptom_at: Option<Timestamp>,
+    /// When the cordon was decided.
+    pub decided_at: Option<Timestamp>,
+    /// A gray cordon closes the gate at this moment even if the survivors are not ready.
+    pub ready_deadline: Option<Timestamp>,
+    /// The running window, once healthy.
+    pub window: Option<WindowRun>,
+    /// The running ramp.
+    pub ramp: Option<RampRun>,
+    /// When the latest origin change of ours was accepted, and so when it is settled at every edge location.
+    pub origin_accepted_at: Option<Timestamp>,
+    /// The flap memory.
+    pub penalty: Penalty,
+    /// Automatic cordons, the oldest first; kept for the budget's span.
+    pub auto_cordons: Vec<Timestamp>,
+    /// An operator's order to leave it alone.
+    pub hold: Option<OperatorHold>,
+    /// An operator's approval of a held cordon.
+    pub approval: Option<Approval>,
+    /// Requests per second before the first symptom: what must be carried.
+    pub demand_rps: f64,
+    /// The latest own load samples, the oldest first, at most `LOAD_SAMPLES_MAX`.
+    pub load_samples: VecDeque<LoadSample>,
+    /// When it last came back, for the stagger and the restore of the floors.
+    pub returned_at: Option<Timestamp>,
+}
+
+/// Load samples kept per stamp: at one per 10 s, five minutes.
+pub const LOAD_SAMPLES_MAX: usize = 30;
+
+/// One sample of a stamp's load.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadSample {
+    /// When.
+    pub at: Timestamp,
+    /// Requests per second.
+    pub rps: f64,
+}
+
+/// A sustained-healthy window in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WindowRun {
+    /// When it (re)started.
+    pub started_at: Timestamp,
+    /// How much healthy time it needs, in seconds.
+    pub needs_s: u64,
+    /// Seconds in which it stood still for missing samples.
+    pub paused_s: u64,
+}
+
+/// A ramp in progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RampRun {
+    /// Which slice of the policy's list is open.
+    pub slice: u32,
+    /// Since when.
+    pub since: Timestamp,
+    /// Opened at once because what still served was failing.
+    pub emergency: bool,
+}
+
+/// The flap memory: grows by one with each cordon, halves with time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Penalty {
+    /// Points at `at`.
+    pub points: f64,
+    /// When they were counted.
+    pub at: Timestamp,
+}
+
+impl Penalty {
+    /// Points left at `now`.
+    pub fn points_at(self, now: Timestamp, half_life: Duration) -> f64 {
+        self.points * 0.5_f64.powf(now.since(self.at).as_secs_f64() / half_life.as_secs_f64().max(1.0))
+    }
+
+    /// One more cordon at `now`.
+    #[must_use]
+    pub fn after_cordon(self, now: Timestamp, half_life: Duration) -> Self {
+        Self { points: self.points_at(now, half_life) + 1.0, at: now }
+    }
+}
+
+/// An operator's hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OperatorHold {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The stage it interrupts.
+    pub resume: Stage,
+}
+
+/// An operator's approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Approval {
+    /// Who.
+    pub by: String,
+    /// The generation whose hold it approves.
+    pub generation: Generation,
+}
+
+/// A pause of all automatic removals and returns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pause {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When it ends by itself.
+    pub until: Timestamp,
+}
+
+/// Why removals are frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FreezeCause {
+    /// More than half of the regions turned bad within one detection window.
+    MostRegionsAtOnce,
+    /// The stamps are red through the edge while they are green directly.
+    EdgeRedDirectGreen,
+    /// Failures of the auth or DNS class at every stamp: our own doing, or a global fault.
+    AuthOrDnsEverywhere,
+}
+
+/// A freeze in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Freeze {
+    /// Why.
+    pub cause: FreezeCause,
+    /// Since when.
+    pub since: Timestamp,
+    /// When the cause was last seen.
+    pub last_seen: Timestamp,
+}
+
+/// A run of equal verdicts from one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    /// What it says.
+    pub verdict: Verdict,
+    /// By the source's own clock: the first of the run.
+    pub since: Timestamp,
+    /// The latest of the run.
+    pub last_seen: Timestamp,
+    /// How many samples.
+    pub count: u64,
+    /// A total loss since, if every sample of the run said so from then on.
+    pub total_since: Option<Timestamp>,
+}
+
+/// What one source says about one stamp in one class.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Track {
+    /// The run of its latest verdict.
+    pub run: Run,
+    /// Stands until resolved, if set: a stateful alert fired at that moment.
+    pub standing_since: Option<Timestamp>,
+    /// How it fails.
+    pub failure: Option<FailureKind>,
+    /// Counted samples, the oldest first, over the class's span; at most `MEASURES_MAX`.
+    pub measures: VecDeque<TimedMeasure>,
+    /// For the reader.
+    pub note: String,
+}
+
+/// Counted samples kept per track.
+pub const MEASURES_MAX: usize = 12;
+
+/// Counted samples with their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TimedMeasure {
+    /// When.
+    pub at: Timestamp,
+    /// How many, and how many failed.
+    pub measure: Measure,
+}
+
+/// Evidence about one stamp: by class, by source.
+pub type Evidence = BTreeMap<EvidenceClass, BTreeMap<String, Track>>;
+
+/// The topology as last discovered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Topology {
+    /// When it was read; none before the first time.
+    pub read_at: Option<Timestamp>,
+    /// The stamps.
+    pub stamps: BTreeMap<StampId, StampFacts>,
+}
+
+/// The whole memory of one workload. Every map is ordered, so that equal states are equal bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkloadState {
+    /// Schema version.
+    pub schema: u32,
+    /// Whose.
+    pub workload: WorkloadId,
+    /// The number of this state.
+    pub generation: Generation,
+    /// The attempt that committed it, to recognise our own commit after a time-out.
+    pub operation: OperationId,
+    /// The latest "now" that was decided at; never goes back.
+    pub as_of: Timestamp,
+    /// The cases.
+    pub cases: BTreeMap<StampId, StampCase>,
+    /// The evidence.
+    pub evidence: BTreeMap<StampId, Evidence>,
+    /// The topology.
+    pub topology: Topology,
+    /// Origins as last read.
+    pub origins: BTreeMap<StampId, OriginFacts>,
+    /// Capacity as last read.
+    pub capacity: BTreeMap<StampId, CapacityFacts>,
+    /// Load as the stamps last said.
+    pub load: BTreeMap<StampId, LoadFacts>,
+    /// The gated views as last seen.
+    pub gated_view: BTreeMap<StampId, GatedView>,
+    /// A freeze in force.
+    pub freeze: Option<Freeze>,
+    /// When the last freeze ended: timers restart there.
+    pub freeze_ended_at: Option<Timestamp>,
+    /// A pause in force.
+    pub pause: Option<Pause>,
+    /// No removals before this, after a gap in our own evidence.
+    pub quiet_until: Option<Timestamp>,
+    /// When an observer of ours last wrote.
+    pub observed_at: Option<Timestamp>,
+    /// When a region was last taken out automatically.
+    pub last_removal_at: Option<Timestamp>,
+    /// Event ids seen within the horizon, with their event times.
+    pub seen: BTreeMap<ItemId, Timestamp>,
+    /// Seq of the last audit record; 0 before the first.
+    pub audit_seq: u64,
+    /// Hash of the last audit record; empty before the first.
+    pub audit_head: String,
+    /// When the last audit record was written.
+    pub audited_at: Option<Timestamp>,
+    /// The essence of the last decision: a change of it is a transition.
+    pub decision_digest: String,
+}
+
+impl WorkloadState {
+    /// The state before anything happened.
+    pub fn new(workload: WorkloadId, epoch: u32, now: Timestamp) -> Self {
+        Self {
+            schema: STATE_SCHEMA,
+            workload,
+            generation: Generation { epoch, n: 0 },
+            operation: OperationId::new("genesis"),
+            as_of: now,
+            cases: BTreeMap::new(),
+            evidence: BTreeMap::new(),
+            topology: Topology::default(),
+            origins: BTreeMap::new(),
+            capacity: BTreeMap::new(),
+            load: BTreeMap::new(),
+            gated_view: BTreeMap::new(),
+            freeze: None,
+            freeze_ended_at: None,
+            pause: None,
+            quiet_until: None,
+            observed_at: None,
+            last_removal_at: None,
+            seen: BTreeMap::new(),
+            audit_seq: 0,
+            audit_head: String::new(),
+            audited_at: None,
+            decision_digest: String::new(),
+        }
+    }
+}
+
+impl StampCase {
+    /// A stamp that has just been seen for the first time: in rotation, as the world has it.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            stage: Stage::Serving,
+            since: now,
+            cause: None,
+            gate: GatePosition::Open,
+            origin: EnabledState::Enabled,
+            floor: None,
+            first_symptom_at: None,
+            decided_at: None,
+            ready_deadline: None,
+            window: None,
+            ramp: None,
+            origin_accepted_at: None,
+            penalty: Penalty::default(),
+            auto_cordons: Vec::new(),
+            hold: None,
+            approval: None,
+            demand_rps: 0.0,
+            load_samples: VecDeque::new(),
+            returned_at: None,
+        }
+    }
+}

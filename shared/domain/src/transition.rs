@@ -1,0 +1,45 @@
+//! What one commit writes, all or nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::audit::AuditRecord;
+use crate::state::WorkloadState;
+use crate::{Generation, ItemId, Step};
+
+/// Most inbox items that one commit consumes: a Cosmos DB batch holds 100 operations and 2 MB.
+pub const CONSUMED_MAX: usize = 80;
+
+/// A step as the ledger holds it: the version is what a claim compares and swaps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredStep {
+    /// Rises with each write.
+    pub version: u64,
+    /// The step.
+    pub step: Step,
+}
+
+/// A step to be written by a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepWrite {
+    /// The version it replaces; none creates.
+    pub expected: Option<u64>,
+    /// The step.
+    pub step: Step,
+}
+
+/// State, steps, audit and consumed inbox items of one commit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// The generation that must still be the current one; none for the first commit.
+    pub parent: Option<Generation>,
+    /// The new state; its generation follows the parent.
+    pub state: WorkloadState,
+    /// Steps created or changed.
+    pub steps: Vec<StepWrite>,
+    /// Steps that are over and may be forgotten by the ledger.
+    pub forgotten: Vec<crate::StepId>,
+    /// The audit record, if this is more than evidence.
+    pub audit: Option<AuditRecord>,
+    /// Inbox items folded into the state.
+    pub consumed: Vec<ItemId>,
+}
