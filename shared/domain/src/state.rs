@@ -62,6 +62,8 @@ pub struct StampCase {
     pub since: Timestamp,
     /// Why it is out, if it is.
     pub cause: Option<Cause>,
+    /// Share of its requests that failed when it was decided to take it out, 0 to 1.
+    pub error_ratio: f64,
     /// The gate position we want.
     pub gate: GatePosition,
     /// The origin state we want.
@@ -78,16 +80,26 @@ pub struct StampCase {
     pub window: Option<WindowRun>,
     /// The running ramp.
     pub ramp: Option<RampRun>,
-    /// When the latest origin change of ours was accepted, and so when it is settled at every edge location.
-    pub origin_accepted_at: Option<Timestamp>,
+    /// Set from the latch until the origin is seen enabled again: only then is its state ours to change.
+    pub latched_at: Option<Timestamp>,
+    /// When the origin was first seen enabled again after a latch; its edge locations settle from there.
+    pub origin_enabled_at: Option<Timestamp>,
+    /// `Edge` samples before this are masked: our own gate or origin caused them.
+    pub edge_from: Option<Timestamp>,
+    /// `Traffic` samples before this are masked.
+    pub traffic_from: Option<Timestamp>,
     /// The flap memory.
     pub penalty: Penalty,
     /// Automatic cordons, the oldest first; kept for the budget's span.
     pub auto_cordons: Vec<Timestamp>,
     /// An operator's order to leave it alone.
     pub hold: Option<OperatorHold>,
-    /// An operator's approval of a held cordon.
+    /// The generation in which a cordon of this stamp was held for approval; an approval must name it.
+    pub awaiting_approval: Option<Generation>,
+    /// An operator's approval of a held cordon; dies with the hold.
     pub approval: Option<Approval>,
+    /// An operator allowed the return although the budget was spent.
+    pub acknowledged: bool,
     /// Requests per second before the first symptom: what must be carried.
     pub demand_rps: f64,
     /// The latest own load samples, the oldest first, at most `LOAD_SAMPLES_MAX`.
@@ -219,6 +231,8 @@ pub struct Run {
     pub last_seen: Timestamp,
     /// How many samples.
     pub count: u64,
+    /// Not healthy since: survives a change between `Degraded` and `Unhealthy`.
+    pub bad_since: Option<Timestamp>,
     /// A total loss since, if every sample of the run said so from then on.
     pub total_since: Option<Timestamp>,
 }
@@ -351,6 +365,7 @@ impl StampCase {
             stage: Stage::Serving,
             since: now,
             cause: None,
+            error_ratio: 0.0,
             gate: GatePosition::Open,
             origin: EnabledState::Enabled,
             floor: None,
@@ -359,11 +374,16 @@ impl StampCase {
             ready_deadline: None,
             window: None,
             ramp: None,
-            origin_accepted_at: None,
+            latched_at: None,
+            origin_enabled_at: None,
+            edge_from: None,
+            traffic_from: None,
             penalty: Penalty::default(),
             auto_cordons: Vec::new(),
             hold: None,
+            awaiting_approval: None,
             approval: None,
+            acknowledged: false,
             demand_rps: 0.0,
             load_samples: VecDeque::new(),
             returned_at: None,

@@ -3,6 +3,8 @@
 
 mod load;
 mod span;
+#[cfg(test)]
+mod tests;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -113,6 +115,12 @@ pub struct EvidencePolicy {
     pub age_max: BTreeMap<EvidenceClass, Span>,
     /// A stateful alert that nobody resolves stops standing after this.
     pub standing_max: Span,
+    /// A probe log speaks for the edge only when at least this many edge locations report failures; fewer are noise.
+    pub edge_locations_min: u64,
+    /// A stamp becomes `Suspect` when a class has been degraded for this long, at once when one is unhealthy.
+    pub suspect_after: Span,
+    /// Suspicion ends when nothing has spoken against the stamp for this long.
+    pub clear_after: Span,
     /// `Direct` missing for this long restarts the window; a shorter gap pauses it.
     pub gap_max: Span,
 }

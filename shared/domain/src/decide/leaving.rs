@@ -1,0 +1,212 @@
+//! Rulings about a stamp that is in rotation or on its way out.
+
+use crate::assess::{Condition, Rule};
+use crate::policy::Mode;
+use crate::state::{Cause, Stage, StampCase};
+use crate::{EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
+
+use super::world::{World, act, hold, wait};
+use super::{Action, GateRead, HoldReason, Ruling, WaitReason};
+
+/// A partial evacuation of less than this many percent is not worth its risk.
+const PARTIAL_MIN_PERCENT: u8 = 5;
+
+/// In rotation: is there reason to take it out?
+pub(super) fn serving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
+    let assessment = world.assessment(stamp);
+    match &assessment.condition {
+        Condition::Healthy | Condition::Unobserved if assessment.platform_active => suspect(world, case, world.as_of()),
+        Condition::Healthy | Condition::Unobserved => clear(world, case),
+        Condition::Suspicious { since, confirmed_at, contradicted_by } => {
+            let unhealthy = assessment.views.values().any(|view| view.verdict == Verdict::Unhealthy);
+            let long = world.as_of().since(*since) >= world.policy.evidence.suspect_after.get();
+            if case.stage == Stage::Serving && !(unhealthy || long) {
+                return (case, wait(WaitReason::Confirmation, Some(*since + world.policy.evidence.suspect_after.get())));
+            }
+            let on = if contradicted_by.is_some() { WaitReason::Contradiction } else { WaitReason::Confirmation };
+            let (next, entered) = suspect(world, case, *since);
+            (next, if entered.action == Action::Suspect { entered } else { wait(on, *confirmed_at) })
+        }
+        Condition::Overloaded { since } => {
+            case.first_symptom_at.get_or_insert(*since);
+            let (next, entered) = suspect(world, case, *since);
+            (next, if entered.action == Action::Suspect { entered } else { wait(WaitReason::OverloadRelief, None) })
+        }
+        Condition::Failing { cause, since, by } => {
+            case.first_symptom_at.get_or_insert(*since);
+            case.error_ratio = assessment.error_ratio();
+            cordon(world, stamp, case, *cause, by)
+        }
+    }
+}
+
+fn suspect(world: &World<'_>, mut case: StampCase, since: Timestamp) -> (StampCase, Ruling) {
+    case.first_symptom_at.get_or_insert(since);
+    if case.stage == Stage::Suspect {
+        return (case, act(Action::Stay));
+    }
+    case.stage = Stage::Suspect;
+    case.since = world.as_of();
+    (case, act(Action::Suspect))
+}
+
+fn clear(world: &World<'_>, mut case: StampCase) -> (StampCase, Ruling) {
+    let quiet_for = world.as_of().since(case.since);
+    if case.stage == Stage::Serving {
+        case.first_symptom_at = None;
+        return (case, act(Action::Stay));
+    }
+    let clear_after = world.policy.evidence.clear_after.get();
+    if quiet_for < clear_after {
+        let next_at = Some(case.since + clear_after);
+        return (case, wait(WaitReason::Recovery, next_at));
+    }
+    case.stage = Stage::Serving;
+    case.since = world.as_of();
+    case.first_symptom_at = None;
+    case.awaiting_approval = None;
+    case.approval = None;
+    case.returned_at = Some(world.as_of());
+    (case, act(Action::Clear))
+}
+
+fn cordon(world: &World<'_>, stamp: &StampId, mut case: StampCase, cause: Cause, by: &Rule) -> (StampCase, Ruling) {
+    if case.stage == Stage::Serving {
+        case.stage = Stage::Suspect;
+        case.since = world.as_of();
+    }
+    if let Err(reason) = may_cordon(world, stamp, &case, cause) {
+        if reason == HoldReason::NeedsApproval {
+            case.awaiting_approval.get_or_insert(world.state.generation.next());
+        }
+        return (case, hold(reason));
+    }
+    let as_of = world.as_of();
+    case.stage = Stage::Evacuating;
+    case.since = as_of;
+    case.cause = Some(cause);
+    case.decided_at = Some(as_of);
+    case.auto_cordons.retain(|at| as_of.since(*at) < world.policy.budget.span.get());
+    if case.approval.is_none() {
+        case.auto_cordons.push(as_of);
+    }
+    case.awaiting_approval = None;
+    case.approval = None;
+    case.acknowledged = false;
+    case.penalty = case.penalty.after_cordon(as_of, world.policy.window.half_life.get());
+    match cause {
+        // It serves nothing any more: Front Door has already moved the load, so there is nothing to wait for.
+        Cause::HardLoss => case.gate = GatePosition::Closed,
+        Cause::Gray => case.ready_deadline = Some(as_of + world.policy.gray.ready_deadline.get()),
+    }
+    (case, act(Action::Cordon { cause, by: by.clone() }))
+}
+
+/// Every permission that an automatic cordon needs, the strongest objection first.
+fn may_cordon(world: &World<'_>, stamp: &StampId, case: &StampCase, cause: Cause) -> Result<(), HoldReason> {
+    removal_is_allowed(world)?;
+    world.gate_permission(stamp)?;
+    if world.others_serving(stamp).len() < usize::try_from(world.policy.capacity.regions_min).unwrap_or(usize::MAX) {
+        return Err(HoldReason::LastServing);
+    }
+    let as_of = world.as_of();
+    let approved = case.approval.is_some();
+    if world.another_is_out(stamp) && !approved {
+        return Err(HoldReason::NeedsApproval);
+    }
+    let too_soon = |last: Timestamp| as_of.since(last) < world.policy.velocity.one_region_per.get();
+    if world.state.last_removal_at.is_some_and(too_soon) && !approved {
+        return Err(HoldReason::Velocity);
+    }
+    let span = world.policy.budget.span.get();
+    let used = case.auto_cordons.iter().filter(|at| as_of.since(**at) < span).count();
+    if used >= usize::try_from(world.policy.budget.cordons_max).unwrap_or(usize::MAX) && !approved {
+        return Err(HoldReason::BudgetSpent);
+    }
+    if world.mode(cause) != Mode::Act {
+        return Err(HoldReason::ModeObserve);
+    }
+    Ok(())
+}
+
+/// What forbids every removal, whatever its cause.
+pub(super) fn removal_is_allowed(world: &World<'_>) -> Result<(), HoldReason> {
+    if world.is_paused() {
+        return Err(HoldReason::Paused);
+    }
+    if world.freeze.is_some() {
+        return Err(HoldReason::Frozen);
+    }
+    if world.state.quiet_until.is_some_and(|until| until > world.as_of()) {
+        return Err(HoldReason::Quiet);
+    }
+    Ok(())
+}
+
+/// Decided, not yet out: hard ones wait for the gate to be read back, gray ones for the survivors first.
+pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
+    if case.gate != GatePosition::Open {
+        let wanted = case.gate;
+        let effective = matches!(world.situation.gates.get(stamp), Some(GateRead::Is { document }) if document.position == wanted);
+        if !effective {
+            return (case, wait(WaitReason::GateEffective, None));
+        }
+        case.stage = Stage::Cordoned;
+        case.since = world.as_of();
+        return (case, act(Action::ConfirmCordon));
+    }
+    if let Err(reason) = removal_is_allowed(world).and_then(|()| world.gate_permission(stamp)) {
+        return (case, hold(reason));
+    }
+    if recovered_before_the_gate(world, stamp) {
+        return abandon(world, case);
+    }
+    if world.survivors_are_ready(stamp) {
+        case.gate = GatePosition::Closed;
+        return (case, act(Action::CloseGate));
+    }
+    match case.ready_deadline.filter(|deadline| *deadline > world.as_of()) {
+        Some(deadline) => (case, wait(WaitReason::SurvivorsReady, Some(deadline))),
+        None => at_the_deadline(world, stamp, case),
+    }
+}
+
+/// A gray region that turned healthy while its cordon waited is not taken out any more.
+fn recovered_before_the_gate(world: &World<'_>, stamp: &StampId) -> bool {
+    let assessment = world.assessment(stamp);
+    let healthy_since = assessment.views[&EvidenceClass::Direct].since;
+    let long = healthy_since.is_some_and(|since| world.as_of().since(since) >= world.policy.evidence.clear_after.get());
+    assessment.is_recovering() && long
+}
+
+fn abandon(world: &World<'_>, mut case: StampCase) -> (StampCase, Ruling) {
+    case.stage = Stage::Suspect;
+    case.since = world.as_of();
+    case.cause = None;
+    case.decided_at = None;
+    case.ready_deadline = None;
+    (case, act(Action::Clear))
+}
+
+/// The survivors are not ready in time: take as much as they can carry, if that harms less than doing nothing.
+fn at_the_deadline(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
+    let (ready, demand) = world.survivors_without(stamp);
+    let own = case.demand_rps;
+    let harm_of_nothing = own * case.error_ratio;
+    let harm_of_all = (demand - ready).max(0.0);
+    if harm_of_all * crate::lint::S2_MARGIN < harm_of_nothing && ready >= demand {
+        case.gate = GatePosition::Closed;
+        return (case, act(Action::CloseGate));
+    }
+    // What the survivors carry beyond their own demand is what may be moved to them.
+    let spare = (ready / crate::lint::S2_MARGIN - (demand - own)).max(0.0);
+    let moved = if own > 0.0 { (spare / own * 100.0).clamp(0.0, 100.0) } else { 0.0 };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
+    let closed_percent = moved.floor() as u8;
+    if closed_percent < PARTIAL_MIN_PERCENT {
+        return (case, hold(HoldReason::CapacityShort));
+    }
+    let open_percent = 100 - closed_percent;
+    case.gate = GatePosition::from_percent(open_percent);
+    (case, act(Action::EvacuatePartly { open_percent }))
+}

@@ -1,0 +1,374 @@
+//! From the situation to the decision: what each stamp's case becomes, and why, or why it stays.
+
+mod leaving;
+mod returning;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::assess::{Assessment, Condition, Rule, assess, freeze_cause};
+use crate::capacity;
+use crate::fold::FoldNote;
+use crate::policy::Policy;
+use crate::state::{Cause, Freeze, Stage, StampCase, WorkloadState};
+use crate::{GateDocument, StampId, StoredStep, Timestamp};
+
+use world::World;
+
+/// What the gate store said of one gate in this evaluation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "read", rename_all = "snake_case")]
+pub enum GateRead {
+    /// No document: nobody ever closed it.
+    Absent,
+    /// This document.
+    Is {
+        /// The document.
+        document: GateDocument,
+    },
+    /// The store could not be read: permits nothing (S8).
+    Unreadable,
+}
+
+/// Everything a decision reads, gathered once. `state.as_of` is the only "now".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Situation {
+    /// The state with the inbox folded in.
+    pub state: WorkloadState,
+    /// The gates as read in this evaluation.
+    pub gates: BTreeMap<StampId, GateRead>,
+    /// The steps that the ledger holds, outcomes folded in.
+    pub steps: Vec<StoredStep>,
+    /// Steps whose status an outcome changed.
+    pub concluded: BTreeSet<crate::StepId>,
+    /// What folding noticed.
+    pub notes: Vec<FoldNote>,
+}
+
+impl Situation {
+    /// Whether folding changed this step.
+    pub fn touched(&self, step: &crate::StepId) -> bool {
+        self.concluded.contains(step)
+    }
+
+    /// Folds inbox items into the state and the steps as loaded.
+    pub fn gather(
+        mut state: WorkloadState,
+        mut steps: Vec<StoredStep>,
+        items: &[crate::InboxItem],
+        gates: BTreeMap<StampId, GateRead>,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Self {
+        let before = steps.clone();
+        let notes = crate::fold::fold(&mut state, &mut steps, items, policy, now);
+        let concluded = steps.iter().zip(&before).filter(|(after, before)| after != before).map(|(after, _)| after.step.id.clone()).collect();
+        Self { state, gates, steps, concluded, notes }
+    }
+}
+
+/// What is done about a stamp.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Nothing, because nothing speaks for doing anything.
+    Stay,
+    /// Nothing yet, because something is awaited.
+    Wait {
+        /// What.
+        on: WaitReason,
+    },
+    /// Nothing, because a rule or a person forbids it.
+    Hold {
+        /// Which.
+        reason: HoldReason,
+    },
+    /// It became suspect.
+    Suspect,
+    /// Suspicion ended.
+    Clear,
+    /// It is taken out.
+    Cordon {
+        /// Why.
+        cause: Cause,
+        /// By which rule.
+        by: Rule,
+    },
+    /// Its gate closes now, the survivors' capacity having been waited for.
+    CloseGate,
+    /// Its gate closes for part of the edge locations: the survivors cannot carry all of it.
+    EvacuatePartly {
+        /// Percent that stays open.
+        open_percent: u8,
+    },
+    /// The gate was read back closed.
+    ConfirmCordon,
+    /// The origin is disabled as well.
+    Latch,
+    /// Healthy again: the window starts.
+    StartWindow {
+        /// Seconds of health it must show.
+        needs_s: u64,
+    },
+    /// The window is void.
+    RestartWindow,
+    /// The origin is enabled again behind the closed gate.
+    EnableOrigin,
+    /// A slice opens.
+    OpenSlice {
+        /// Percent of the edge locations.
+        percent: u8,
+    },
+    /// Out again.
+    StepBack {
+        /// Why.
+        why: StepBackReason,
+    },
+    /// Opened at once: what still served was failing.
+    EmergencyReturn,
+    /// Fully back.
+    Serve,
+}
+
+/// What is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// A rule to be satisfied.
+    Confirmation,
+    /// A class that contradicts to change its mind.
+    Contradiction,
+    /// The survivors' capacity to be ready.
+    SurvivorsReady,
+    /// The gate to be read back.
+    GateEffective,
+    /// The stamp to be healthy.
+    Recovery,
+    /// The window to pass.
+    Window,
+    /// The returning stamp's own capacity.
+    ReturnCapacity,
+    /// The gated view to be seen answering 503.
+    GatedView,
+    /// The origin change to reach every edge location.
+    OriginSettled,
+    /// Another stamp's return to end.
+    Stagger,
+    /// The open slice to be watched long enough.
+    SliceWatched,
+    /// A load that is not there yet.
+    SliceLoad,
+    /// Capacity for a stamp that is full.
+    OverloadRelief,
+}
+
+/// What forbids it. Codes are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// An operator's hold.
+    Operator,
+    /// An operator paused the automation.
+    Paused,
+    /// The observer may be broken.
+    Frozen,
+    /// After a gap in our own evidence.
+    Quiet,
+    /// One region per span.
+    Velocity,
+    /// A second region needs approval.
+    NeedsApproval,
+    /// The automatic cordons of the span are used up.
+    BudgetSpent,
+    /// The return needs an operator's acknowledgement.
+    NeedsAcknowledgement,
+    /// Nothing else would serve.
+    LastServing,
+    /// The survivors cannot carry it, and doing nothing harms less.
+    CapacityShort,
+    /// The topology is too old.
+    TopologyStale,
+    /// The gate store cannot be read.
+    GateUnreadable,
+    /// What the control plane shows is too old.
+    FactsStale,
+    /// The cause's mode does not allow acting.
+    ModeObserve,
+    /// Too few enabled origins would remain.
+    OriginsRemaining,
+    /// Lint forbade the plan.
+    Safety,
+}
+
+/// Why a ramp stepped back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepBackReason {
+    /// A voice says it is bad.
+    BadSample,
+    /// Nobody saw it.
+    Unobserved,
+    /// Far more load arrived than the slice carried before.
+    TooMuchLoad,
+}
+
+/// What is done about one stamp, and when it may change next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruling {
+    /// What.
+    pub action: Action,
+    /// The next moment at which time alone may change it.
+    pub next_at: Option<Timestamp>,
+}
+
+/// The decision: the cases as they shall be, and a ruling for each.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The next cases.
+    pub cases: BTreeMap<StampId, StampCase>,
+    /// Why.
+    pub rulings: BTreeMap<StampId, Ruling>,
+    /// What is true of each stamp.
+    pub assessments: BTreeMap<StampId, Assessment>,
+    /// A freeze in force.
+    pub freeze: Option<Freeze>,
+    /// When the last freeze ended.
+    pub freeze_ended_at: Option<Timestamp>,
+    /// When a region was last taken out automatically.
+    pub last_removal_at: Option<Timestamp>,
+}
+
+/// Decides. `barred` are stamps whose plan lint refused: they stay as they are, as a hold.
+pub fn decide(situation: &Situation, policy: &Policy, barred: &BTreeSet<StampId>) -> Decision {
+    let mut state = situation.state.clone();
+    let assessments = assess(&state, policy);
+    let (freeze, freeze_ended_at) = next_freeze(&state, &assessments, policy);
+    state.freeze_ended_at = freeze_ended_at;
+    settle_demand(&mut state, &assessments);
+    let mut decision = Decision {
+        cases: BTreeMap::new(),
+        rulings: BTreeMap::new(),
+        assessments,
+        freeze,
+        freeze_ended_at,
+        last_removal_at: state.last_removal_at,
+    };
+    for stamp in situation.state.cases.keys() {
+        let world = World { situation, policy, state: &state, assessments: &decision.assessments, freeze };
+        let (case, ruling) = if barred.contains(stamp) {
+            (state.cases[stamp].clone(), world::hold(HoldReason::Safety))
+        } else {
+            rule(&world, stamp)
+        };
+        if matches!(ruling.action, Action::Cordon { .. }) {
+            decision.last_removal_at = Some(state.as_of);
+        }
+        // Later stamps see what was decided about earlier ones, so two are never taken out in one evaluation.
+        state.cases.insert(stamp.clone(), case);
+        decision.rulings.insert(stamp.clone(), ruling);
+    }
+    set_floors(&mut state, &decision.assessments, policy);
+    decision.cases = state.cases;
+    decision
+}
+
+fn rule(world: &World<'_>, stamp: &StampId) -> (StampCase, Ruling) {
+    let case = world.case(stamp).clone();
+    if case.stage == Stage::Held {
+        return (case, world::hold(HoldReason::Operator));
+    }
+    if let Some(back) = returning::emergency(world, stamp, &case) {
+        return back;
+    }
+    match case.stage {
+        Stage::Serving | Stage::Suspect => leaving::serving(world, stamp, case),
+        Stage::Evacuating => leaving::evacuating(world, stamp, case),
+        Stage::Cordoned => returning::cordoned(world, stamp, case),
+        Stage::Proving => returning::proving(world, stamp, case),
+        Stage::Readmitting => returning::readmitting(world, stamp, case),
+        Stage::Held => (case, world::hold(HoldReason::Operator)),
+    }
+}
+
+fn next_freeze(
+    state: &WorkloadState,
+    assessments: &BTreeMap<StampId, Assessment>,
+    policy: &Policy,
+) -> (Option<Freeze>, Option<Timestamp>) {
+    let as_of = state.as_of;
+    match (freeze_cause(state, assessments, policy), state.freeze) {
+        (Some(cause), Some(old)) => (Some(Freeze { cause, since: old.since, last_seen: as_of }), state.freeze_ended_at),
+        (Some(cause), None) => (Some(Freeze { cause, since: as_of, last_seen: as_of }), state.freeze_ended_at),
+        (None, Some(old)) if as_of.since(old.last_seen) < policy.freeze.clear_after.get() => (Some(old), state.freeze_ended_at),
+        (None, Some(_)) => (None, Some(as_of)),
+        (None, None) => (None, state.freeze_ended_at),
+    }
+}
+
+/// Keeps the demand current while all is well, and fixes it at the last value before the first symptom of anything:
+/// failed requests hide during a fault.
+fn settle_demand(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Assessment>) {
+    if state.cases.values().any(|case| case.first_symptom_at.is_some()) {
+        return;
+    }
+    let symptom = assessments.values().filter_map(|assessment| bad_since(&assessment.condition)).min();
+    for case in state.cases.values_mut() {
+        let latest = case.load_samples.back().map(|sample| sample.rps);
+        let known = match symptom {
+            Some(symptom) => capacity::demand_before(case.load_samples.iter().copied(), symptom).or(Some(case.demand_rps)),
+            None => latest,
+        };
+        case.demand_rps = known.unwrap_or(case.demand_rps);
+    }
+}
+
+fn bad_since(condition: &Condition) -> Option<Timestamp> {
+    match condition {
+        Condition::Suspicious { since, .. } | Condition::Failing { since, .. } | Condition::Overloaded { since } => Some(*since),
+        Condition::Healthy | Condition::Unobserved => None,
+    }
+}
+
+/// The capacity floors that follow from the cases: the survivors carry what is out or about to be, a returning stamp
+/// its own share; nothing shrinks before the last return is done (S7).
+fn set_floors(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Assessment>, policy: &Policy) {
+    let armed = |stamp: &StampId, case: &StampCase| {
+        let alert = policy.modes.platform_alert == crate::policy::Mode::Act
+            && case.stage == Stage::Suspect
+            && assessments.get(stamp).is_some_and(|assessment| assessment.platform_active);
+        alert || (case.decided_at.is_some() && case.stage != Stage::Serving)
+    };
+    let out: BTreeSet<StampId> =
+        state.cases.iter().filter(|(stamp, case)| armed(stamp, case)).map(|(stamp, _)| stamp.clone()).collect();
+    let mut wanted: BTreeMap<StampId, u32> = BTreeMap::new();
+    if !out.is_empty() {
+        for (stamp, share) in capacity::shares_without(state, &out, policy) {
+            let carried_now = state.load.get(&stamp).map_or(0.0, |load| load.requests_per_second);
+            let for_now = capacity::instances_for(carried_now * policy.capacity.headroom, policy);
+            wanted.insert(stamp, share.instances_asked.max(for_now).min(policy.capacity.instances_max));
+        }
+    }
+    for (stamp, case) in &state.cases {
+        let own = capacity::instances_for(case.demand_rps * policy.capacity.headroom, policy).min(policy.capacity.instances_max);
+        let overloaded = matches!(assessments.get(stamp).map(|a| &a.condition), Some(Condition::Overloaded { .. }));
+        if matches!(case.stage, Stage::Proving | Stage::Readmitting) {
+            wanted.insert(stamp.clone(), own);
+        } else if overloaded && policy.modes.overload == crate::policy::Mode::Act {
+            let arriving = state.load.get(stamp).map_or(0.0, |load| load.requests_per_second);
+            let relief = capacity::instances_for(arriving * policy.capacity.headroom, policy).min(policy.capacity.instances_max);
+            wanted.entry(stamp.clone()).and_modify(|minimum| *minimum = (*minimum).max(relief)).or_insert(relief);
+        }
+    }
+    let as_of = state.as_of;
+    let settled = state.cases.values().all(|case| {
+        matches!(case.stage, Stage::Serving)
+            && case.returned_at.is_none_or(|at| as_of.since(at) >= policy.capacity.restore_after.get())
+    });
+    for (stamp, case) in &mut state.cases {
+        let wanted = wanted.get(stamp).copied();
+        case.floor = if settled { wanted } else { case.floor.max(wanted) };
+    }
+}

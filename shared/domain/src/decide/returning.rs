@@ -1,0 +1,288 @@
+//! Rulings about a stamp that is out, or on its way back.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::policy::{Mode, RampKind};
+use crate::state::{Cause, RampRun, Stage, StampCase, WindowRun};
+use crate::{EnabledState, EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
+
+use super::leaving::removal_is_allowed;
+use super::world::{World, act, hold, wait};
+use super::{Action, HoldReason, Ruling, StepBackReason, WaitReason};
+
+/// After the last slice the edge's own memory of the closed gate takes one probe detection to pass.
+const EDGE_FORGETS_AFTER: Duration = Duration::from_secs(120);
+
+/// Load below this share of what a slice should bring is "none".
+const NO_LOAD_SHARE: f64 = 0.05;
+
+/// Load allowed above any factor: this share of the whole demand, for slices too small to be counted on.
+const LOAD_SLACK_SHARE: f64 = 0.05;
+
+/// If what still serves fails while this one is healthy by `Direct`, it comes back at once: a doubtful region beats
+/// none. Only an operator's hold ranks above.
+pub(super) fn emergency(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Option<(StampCase, Ruling)> {
+    let is_out = matches!(case.stage, Stage::Cordoned | Stage::Proving | Stage::Readmitting) && case.gate != GatePosition::Open;
+    let others = world.others_effective(stamp);
+    let all_down = !others.is_empty() && others.iter().all(|other| world.is_down(other)) || world.others_serving(stamp).is_empty();
+    if !(is_out && all_down && world.assessment(stamp).direct_healthy()) {
+        return None;
+    }
+    let mut next = case.clone();
+    open(world, &mut next, last_slice(world), GatePosition::Open);
+    next.ramp = next.ramp.map(|ramp| RampRun { emergency: true, ..ramp });
+    // Front Door's own fail-open needs it too, as soon as no other healthy region serves.
+    next.origin = EnabledState::Enabled;
+    Some((next, act(Action::EmergencyReturn)))
+}
+
+/// Out: latch when it lasts, start the window when it is healthy again.
+pub(super) fn cordoned(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
+    let assessment = world.assessment(stamp);
+    if assessment.is_recovering() {
+        let needs_s = window_seconds(world, stamp, &case);
+        let healthy_since = assessment.views[&EvidenceClass::Direct].since.unwrap_or(world.as_of());
+        case.stage = Stage::Proving;
+        case.window = Some(WindowRun { started_at: healthy_since.max(case.since), needs_s, paused_s: 0 });
+        case.since = world.as_of();
+        return (case, act(Action::StartWindow { needs_s }));
+    }
+    if case.latched_at.is_some() || case.gate != GatePosition::Closed {
+        return (case, wait(WaitReason::Recovery, None));
+    }
+    let Some(bad_since) = assessment.views[&EvidenceClass::Direct].bad_since else {
+        return (case, wait(WaitReason::Recovery, None));
+    };
+    let due = bad_since + world.policy.latch.after.get();
+    if world.as_of() < due {
+        return (case, wait(WaitReason::Recovery, Some(due)));
+    }
+    if let Err(reason) = may_latch(world, stamp) {
+        return (case, hold(reason));
+    }
+    case.origin = EnabledState::Disabled;
+    case.latched_at = Some(world.as_of());
+    case.origin_enabled_at = None;
+    (case, act(Action::Latch))
+}
+
+fn may_latch(world: &World<'_>, stamp: &StampId) -> Result<(), HoldReason> {
+    removal_is_allowed(world)?;
+    if !world.origin_is_fresh(stamp) {
+        return Err(HoldReason::FactsStale);
+    }
+    let enough = usize::try_from(world.policy.latch.origins_remaining_min).unwrap_or(usize::MAX);
+    if world.origins_remaining(stamp) < enough {
+        return Err(HoldReason::OriginsRemaining);
+    }
+    if world.others_serving(stamp).is_empty() {
+        return Err(HoldReason::LastServing);
+    }
+    Ok(())
+}
+
+/// Seconds of health needed: base x 2^(cordons in memory - 1), capped, plus a jitter so that returns do not align.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hours in seconds")]
+fn window_seconds(world: &World<'_>, stamp: &StampId, case: &StampCase) -> u64 {
+    let policy = &world.policy.window;
+    let in_memory = case.penalty.points_at(world.as_of(), policy.half_life.get());
+    let needed = policy.base.get().as_secs_f64() * 2.0_f64.powf((in_memory - 1.0).max(0.0));
+    let capped = needed.min(policy.cap.get().as_secs_f64()).round() as u64;
+    let digest = Sha256::digest(format!("{stamp}/{:?}", case.decided_at).as_bytes());
+    let draw = u64::from(digest[0]) << 8 | u64::from(digest[1]);
+    capped + policy.jitter.get().as_secs() * draw / 65_536
+}
+
+/// Healthy, still out: the window runs; the origin comes back behind the closed gate.
+pub(super) fn proving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
+    let assessment = world.assessment(stamp);
+    let observed = assessment.views[&EvidenceClass::Direct].verdict != Verdict::Unobserved;
+    if observed && !assessment.is_recovering() {
+        case.stage = Stage::Cordoned;
+        case.since = world.as_of();
+        case.window = None;
+        return (case, act(Action::RestartWindow));
+    }
+    if case.latched_at.is_some() {
+        return enable_origin(world, stamp, case);
+    }
+    let Some(window) = case.window else { return (case, wait(WaitReason::Window, None)) };
+    let due = window.started_at + Duration::from_secs(window.needs_s + window.paused_s);
+    if world.as_of() < due || !observed {
+        return (case, wait(WaitReason::Window, Some(due)));
+    }
+    if let Err(ruling) = may_return(world, stamp, &case) {
+        return (case, ruling);
+    }
+    let slice = if world.policy.ramp.kind == RampKind::Single { last_slice(world) } else { 0 };
+    let percent = percent_of(world, slice);
+    open(world, &mut case, slice, GatePosition::from_percent(percent));
+    (case, act(Action::OpenSlice { percent }))
+}
+
+fn enable_origin(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
+    let origin = world.state.origins.get(stamp);
+    let enabled = origin.filter(|origin| origin.enabled == EnabledState::Enabled && !origin.updating);
+    if let Some(origin) = enabled.filter(|_| case.origin == EnabledState::Enabled) {
+        case.latched_at = None;
+        case.origin_enabled_at = Some(origin.read_at);
+        return (case, wait(WaitReason::OriginSettled, Some(origin.read_at + world.policy.latch.settle.get())));
+    }
+    if case.origin == EnabledState::Enabled {
+        return (case, wait(WaitReason::OriginSettled, None));
+    }
+    // The gate is what keeps it out from here on: it must be seen to work.
+    let seen = world.state.gated_view.get(stamp).filter(|view| view.observed_at >= case.since);
+    if seen.is_none_or(|view| view.status != 503) {
+        return (case, wait(WaitReason::GatedView, None));
+    }
+    if !world.origin_is_fresh(stamp) {
+        return (case, hold(HoldReason::FactsStale));
+    }
+    case.origin = EnabledState::Enabled;
+    (case, act(Action::EnableOrigin))
+}
+
+fn may_return(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Result<(), Ruling> {
+    let as_of = world.as_of();
+    if world.is_paused() {
+        return Err(hold(HoldReason::Paused));
+    }
+    world.gate_permission(stamp).map_err(hold)?;
+    let used = case.auto_cordons.iter().filter(|at| as_of.since(**at) < world.policy.budget.span.get()).count();
+    if used >= usize::try_from(world.policy.budget.cordons_max).unwrap_or(usize::MAX) && !case.acknowledged {
+        return Err(hold(HoldReason::NeedsAcknowledgement));
+    }
+    if world.policy.modes.readmit != Mode::Act {
+        return Err(hold(HoldReason::ModeObserve));
+    }
+    let settled_at = case.origin_enabled_at.map(|at| at + world.policy.latch.settle.get());
+    if let Some(settled_at) = settled_at.filter(|at| *at > as_of) {
+        return Err(wait(WaitReason::OriginSettled, Some(settled_at)));
+    }
+    let others = || world.state.cases.iter().filter(|(other, _)| *other != stamp).map(|(_, case)| case);
+    let stagger = world.policy.window.stagger.get();
+    let last_return = others().filter_map(|other| other.returned_at).max().map(|at| at + stagger);
+    if others().any(|other| other.stage == Stage::Readmitting) || last_return.is_some_and(|at| at > as_of) {
+        return Err(wait(WaitReason::Stagger, last_return));
+    }
+    let needed = case.demand_rps * world.policy.capacity.return_ready_share;
+    if crate::capacity::ready_rps(world.state, stamp, world.policy).unwrap_or(0.0) < needed {
+        return Err(wait(WaitReason::ReturnCapacity, None));
+    }
+    Ok(())
+}
+
+/// Coming back: watch the slice, go on, or step back. No ARM operation lies between a relapse and out again.
+pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
+    let Some(ramp) = case.ramp else {
+        open(world, &mut case, 0, GatePosition::from_percent(percent_of(world, 0)));
+        return (case, wait(WaitReason::SliceWatched, None));
+    };
+    if let Some(why) = step_back_reason(world, stamp, &case, ramp) {
+        let rejoined = case.gate == GatePosition::Open && world.others_serving(stamp).is_empty();
+        if !rejoined {
+            return step_back(world, case, why);
+        }
+    }
+    if ramp.emergency && case.latched_at.is_some() {
+        let enabled = world.state.origins.get(stamp).is_some_and(|origin| origin.enabled == EnabledState::Enabled && !origin.updating);
+        if !enabled {
+            return (case, wait(WaitReason::OriginSettled, None));
+        }
+        case.latched_at = None;
+    }
+    let watched_until = ramp.since + world.policy.ramp.watch.get();
+    if world.as_of() < watched_until {
+        return (case, wait(WaitReason::SliceWatched, Some(watched_until)));
+    }
+    if ramp.slice < last_slice(world) {
+        let patient_until = watched_until + world.policy.ramp.quiet_wait.get();
+        if world.as_of() < patient_until && !load_arrived(world, stamp, &case, ramp) {
+            return (case, wait(WaitReason::SliceLoad, Some(patient_until)));
+        }
+        let percent = percent_of(world, ramp.slice + 1);
+        open(world, &mut case, ramp.slice + 1, GatePosition::from_percent(percent));
+        return (case, act(Action::OpenSlice { percent }));
+    }
+    serve(world, &mut case);
+    (case, act(Action::Serve))
+}
+
+fn serve(world: &World<'_>, case: &mut StampCase) {
+    let as_of = world.as_of();
+    case.stage = Stage::Serving;
+    case.since = as_of;
+    case.cause = None;
+    case.ramp = None;
+    case.window = None;
+    case.first_symptom_at = None;
+    case.decided_at = None;
+    case.ready_deadline = None;
+    case.origin_enabled_at = None;
+    case.returned_at = Some(as_of);
+    case.edge_from = Some(as_of);
+    if case.acknowledged {
+        case.auto_cordons.clear();
+        case.acknowledged = false;
+    }
+}
+
+fn step_back_reason(world: &World<'_>, stamp: &StampId, case: &StampCase, ramp: RampRun) -> Option<StepBackReason> {
+    let assessment = world.assessment(stamp);
+    if assessment.has_bad_voice() {
+        return Some(StepBackReason::BadSample);
+    }
+    let last_seen = world.state.evidence.get(stamp).and_then(|evidence| evidence.get(&EvidenceClass::Direct)?.get(crate::evidence::WITNESS));
+    if last_seen.is_none_or(|track| world.as_of().since(track.run.last_seen) > world.policy.evidence.gap_max.get()) {
+        return Some(StepBackReason::Unobserved);
+    }
+    let expected = case.demand_rps * f64::from(percent_of(world, ramp.slice)) / 100.0;
+    let allowed = expected * world.policy.ramp.load_factor_max + case.demand_rps * LOAD_SLACK_SHARE;
+    let partial = case.gate != GatePosition::Open;
+    (partial && arriving(world, stamp, ramp.since) > allowed).then_some(StepBackReason::TooMuchLoad)
+}
+
+fn arriving(world: &World<'_>, stamp: &StampId, since: Timestamp) -> f64 {
+    world.state.load.get(stamp).filter(|load| load.observed_at >= since).map_or(0.0, |load| load.requests_per_second)
+}
+
+fn load_arrived(world: &World<'_>, stamp: &StampId, case: &StampCase, ramp: RampRun) -> bool {
+    let expected = case.demand_rps * f64::from(percent_of(world, ramp.slice)) / 100.0;
+    arriving(world, stamp, ramp.since) >= expected * NO_LOAD_SHARE
+}
+
+/// Out again. It extends the same cordon: it counts for the penalty, not for the budget.
+fn step_back(world: &World<'_>, mut case: StampCase, why: StepBackReason) -> (StampCase, Ruling) {
+    let as_of = world.as_of();
+    case.stage = Stage::Cordoned;
+    case.since = as_of;
+    case.gate = GatePosition::Closed;
+    case.ramp = None;
+    case.window = None;
+    case.cause = case.cause.or(Some(Cause::HardLoss));
+    case.penalty = case.penalty.after_cordon(as_of, world.policy.window.half_life.get());
+    (case, act(Action::StepBack { why }))
+}
+
+fn open(world: &World<'_>, case: &mut StampCase, slice: u32, position: GatePosition) {
+    let as_of = world.as_of();
+    if case.stage != Stage::Readmitting {
+        case.traffic_from = Some(as_of);
+    }
+    case.stage = Stage::Readmitting;
+    case.since = as_of;
+    case.gate = position;
+    case.ramp = Some(RampRun { slice, since: as_of, emergency: false });
+    case.edge_from = Some(as_of + EDGE_FORGETS_AFTER);
+}
+
+fn last_slice(world: &World<'_>) -> u32 {
+    u32::try_from(world.policy.ramp.percents.len().saturating_sub(1)).unwrap_or(0)
+}
+
+fn percent_of(world: &World<'_>, slice: u32) -> u8 {
+    usize::try_from(slice).ok().and_then(|index| world.policy.ramp.percents.get(index).copied()).unwrap_or(100)
+}

@@ -1,0 +1,137 @@
+//! What the rulings ask of the situation.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::assess::{Assessment, Condition};
+use crate::capacity;
+use crate::policy::{Mode, Policy};
+use crate::state::{Cause, Freeze, StampCase, WorkloadState};
+use crate::{EnabledState, EvidenceClass, StampId, Timestamp, Verdict};
+
+use super::{Action, GateRead, HoldReason, Ruling, Situation, WaitReason};
+
+/// An effective stamp counts as down for an emergency return when our own probes have failed for this long: two runs
+/// of the observer.
+const DOWN_AFTER: Duration = Duration::from_secs(10);
+
+/// A ruling that something or somebody forbids acting.
+pub(super) const fn hold(reason: HoldReason) -> Ruling {
+    Ruling { action: Action::Hold { reason }, next_at: None }
+}
+
+/// A ruling that something is awaited.
+pub(super) const fn wait(on: WaitReason, next_at: Option<Timestamp>) -> Ruling {
+    Ruling { action: Action::Wait { on }, next_at }
+}
+
+/// A ruling that acts.
+pub(super) const fn act(action: Action) -> Ruling {
+    Ruling { action, next_at: None }
+}
+
+/// One view of everything a ruling needs.
+pub(super) struct World<'a> {
+    pub(super) situation: &'a Situation,
+    pub(super) policy: &'a Policy,
+    /// The state with the cases decided so far.
+    pub(super) state: &'a WorkloadState,
+    pub(super) assessments: &'a BTreeMap<StampId, Assessment>,
+    pub(super) freeze: Option<Freeze>,
+}
+
+impl World<'_> {
+    pub(super) const fn as_of(&self) -> Timestamp {
+        self.state.as_of
+    }
+
+    pub(super) fn case(&self, stamp: &StampId) -> &StampCase {
+        &self.state.cases[stamp]
+    }
+
+    pub(super) fn assessment(&self, stamp: &StampId) -> &Assessment {
+        &self.assessments[stamp]
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.state.pause.as_ref().is_some_and(|pause| pause.until > self.as_of())
+    }
+
+    pub(super) fn mode(&self, cause: Cause) -> Mode {
+        match cause {
+            Cause::HardLoss => self.policy.modes.hard_loss,
+            Cause::Gray => self.policy.modes.gray,
+        }
+    }
+
+    /// What the gates need (S8): a topology that is young enough and a gate store that answers.
+    pub(super) fn gate_permission(&self, stamp: &StampId) -> Result<(), HoldReason> {
+        let topology_age = self.state.topology.read_at.map(|read| self.as_of().since(read));
+        if topology_age.is_none_or(|age| age > self.policy.limits.topology_age_max.get()) {
+            return Err(HoldReason::TopologyStale);
+        }
+        match self.situation.gates.get(stamp) {
+            Some(GateRead::Absent | GateRead::Is { .. }) => Ok(()),
+            Some(GateRead::Unreadable) | None => Err(HoldReason::GateUnreadable),
+        }
+    }
+
+    /// What the origins need (S8): a fresh read of this one.
+    pub(super) fn origin_is_fresh(&self, stamp: &StampId) -> bool {
+        let read_at = self.state.origins.get(stamp).map(|origin| origin.read_at);
+        read_at.is_some_and(|read| self.as_of().since(read) <= self.policy.limits.fact_age_max.get())
+    }
+
+    /// Every other stamp that takes traffic.
+    pub(super) fn others_effective(&self, stamp: &StampId) -> Vec<&StampId> {
+        self.state.cases.keys().filter(|other| *other != stamp && capacity::is_effective(self.state, other)).collect()
+    }
+
+    /// Every other stamp that takes traffic and is not failing. Absence of evidence does not make it fail.
+    pub(super) fn others_serving(&self, stamp: &StampId) -> Vec<&StampId> {
+        let fails = |other: &StampId| matches!(self.assessment(other).condition, Condition::Failing { cause: Cause::HardLoss, .. });
+        self.others_effective(stamp).into_iter().filter(|other| !fails(other) && !self.is_down(other)).collect()
+    }
+
+    /// Dead by our own probes right now, not merely full.
+    pub(super) fn is_down(&self, stamp: &StampId) -> bool {
+        let assessment = self.assessment(stamp);
+        let direct = &assessment.views[&EvidenceClass::Direct];
+        let long_enough = direct.bad_since.is_some_and(|since| self.as_of().since(since) >= DOWN_AFTER);
+        direct.verdict == Verdict::Unhealthy && long_enough && !matches!(assessment.condition, Condition::Overloaded { .. })
+    }
+
+    /// Another stamp that is out, leaving or not fully back.
+    pub(super) fn another_is_out(&self, stamp: &StampId) -> bool {
+        self.state.cases.iter().any(|(other, case)| other != stamp && case.decided_at.is_some())
+    }
+
+    /// Enabled origins that would remain without this one, changes in flight taken pessimistically.
+    pub(super) fn origins_remaining(&self, stamp: &StampId) -> usize {
+        self.state
+            .cases
+            .iter()
+            .filter(|(other, case)| *other != stamp && case.latched_at.is_none())
+            .filter(|(other, _)| self.state.origins.get(*other).is_some_and(|origin| origin.enabled == EnabledState::Enabled))
+            .count()
+    }
+
+    /// Ready capacity of the survivors and the demand they would have to carry without `stamp`, in requests per second.
+    pub(super) fn survivors_without(&self, stamp: &StampId) -> (f64, f64) {
+        let out: BTreeSet<StampId> = self
+            .state
+            .cases
+            .iter()
+            .filter(|(other, case)| *other == stamp || case.decided_at.is_some())
+            .map(|(other, _)| other.clone())
+            .collect();
+        let shares = capacity::shares_without(self.state, &out, self.policy);
+        (shares.values().map(|share| share.ready_rps).sum(), shares.values().map(|share| share.demand_rps).sum())
+    }
+
+    /// Whether every survivor can carry its share now, with the 5 % of S2 on top.
+    pub(super) fn survivors_are_ready(&self, stamp: &StampId) -> bool {
+        let (ready, demand) = self.survivors_without(stamp);
+        ready >= demand * crate::lint::S2_MARGIN
+    }
+}

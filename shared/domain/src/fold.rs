@@ -1,0 +1,281 @@
+//! Inbox items into the state: evidence, facts, outcomes, orders. Folding decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::{Command, Order};
+use crate::evidence::{WITNESS, fold_signal};
+use crate::facts::Facts;
+use crate::policy::Policy;
+use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
+use crate::state::{
+    Approval, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage, StampCase, WorkloadState,
+};
+use crate::step::{Step, StepOutcome, StepResult, StepStatus};
+use crate::{EvidenceClass, StampId, StoredStep, Timestamp};
+
+/// Event ids remembered, at the most; beyond it the oldest are forgotten and the horizon is shorter than the policy's.
+const SEEN_MAX: usize = 4_000;
+
+/// Two samples further apart than this have one missing between them (the observers run every 10 s).
+const SAMPLE_GAP: Duration = Duration::from_secs(25);
+
+/// Something that folding noticed and the audit must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "note", rename_all = "snake_case")]
+pub enum FoldNote {
+    /// An event without a vote.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+    },
+    /// An operator's order was taken.
+    Ordered {
+        /// In words.
+        text: String,
+    },
+    /// An operator's order was refused.
+    OrderRefused {
+        /// In words.
+        text: String,
+    },
+    /// A step came to an end.
+    StepEnded {
+        /// In words.
+        text: String,
+    },
+    /// A stamp appeared or disappeared.
+    TopologyChanged {
+        /// In words.
+        text: String,
+    },
+}
+
+/// Folds items into the state and the steps. Returns what the audit must hold. `now` moves `as_of`, never backwards.
+pub fn fold(state: &mut WorkloadState, steps: &mut [StoredStep], items: &[InboxItem], policy: &Policy, now: Timestamp) -> Vec<FoldNote> {
+    state.as_of = state.as_of.max(now);
+    let mut notes = Vec::new();
+    for item in items {
+        if !item.is_urgent() {
+            if let Some(refusal) = too_old(state, item, policy) {
+                notes.push(FoldNote::Refused { refusal });
+                continue;
+            }
+            if state.seen.insert(item.id.clone(), item.event_at).is_some() {
+                continue;
+            }
+        }
+        match &item.body {
+            ItemBody::Command { command } => notes.push(obey(state, command)),
+            ItemBody::Outcome { outcome } => notes.extend(conclude(steps, outcome, policy)),
+            ItemBody::Refused { refusal } => notes.push(FoldNote::Refused { refusal: refusal.clone() }),
+            ItemBody::Observed { signals, facts } => {
+                notes.extend(take_facts(state, facts, item.event_at));
+                for signal in signals {
+                    notes.extend(take_signal(state, signal, policy));
+                }
+            }
+        }
+    }
+    forget_old_ids(state, policy);
+    notes
+}
+
+fn too_old(state: &WorkloadState, item: &InboxItem, policy: &Policy) -> Option<Refusal> {
+    (state.as_of.since(item.event_at) > policy.limits.horizon.get()).then(|| Refusal {
+        code: RefusalCode::TooOld,
+        source: item.id.to_string(),
+        note: format!("happened at {}, before the horizon", item.event_at),
+    })
+}
+
+fn forget_old_ids(state: &mut WorkloadState, policy: &Policy) {
+    let horizon = state.as_of.before(policy.limits.horizon.get());
+    state.seen.retain(|_, at| *at >= horizon);
+    if state.seen.len() > SEEN_MAX {
+        let mut times: Vec<Timestamp> = state.seen.values().copied().collect();
+        times.sort();
+        let keep_from = times[times.len() - SEEN_MAX];
+        state.seen.retain(|_, at| *at >= keep_from);
+    }
+}
+
+fn take_signal(state: &mut WorkloadState, signal: &Signal, policy: &Policy) -> Option<FoldNote> {
+    let about: Vec<StampId> = match &signal.scope {
+        Scope::Stamp(stamp) if state.cases.contains_key(stamp) => vec![stamp.clone()],
+        Scope::Stamp(_) => vec![],
+        Scope::Region(region) => {
+            state.topology.stamps.values().filter(|facts| facts.region == *region).map(|facts| facts.stamp.clone()).collect()
+        }
+    };
+    if about.is_empty() {
+        let note = format!("{:?} speaks about {:?}, where no stamp of ours is", signal.class, signal.scope);
+        return Some(FoldNote::Refused { refusal: Refusal { code: RefusalCode::UnknownStamp, source: signal.source.clone(), note } });
+    }
+    for stamp in about {
+        if signal.class == EvidenceClass::Direct && signal.source == WITNESS {
+            note_own_observation(state, &stamp, signal.observed_at, policy);
+        }
+        fold_signal(state.evidence.entry(stamp).or_default(), signal, policy);
+    }
+    None
+}
+
+/// Our own probes are the heartbeat of the evidence: a gap in them starts a quiet period (S6), pauses or restarts a
+/// running window.
+fn note_own_observation(state: &mut WorkloadState, stamp: &StampId, at: Timestamp, policy: &Policy) {
+    let last_of_all = state.observed_at;
+    if last_of_all.is_none_or(|last| at.since(last) > policy.velocity.gap_max.get()) {
+        state.quiet_until = Some(at + policy.velocity.quiet_after_gap.get());
+    }
+    state.observed_at = last_of_all.max(Some(at));
+    let last = state
+        .evidence
+        .get(stamp)
+        .and_then(|evidence| evidence.get(&EvidenceClass::Direct)?.get(WITNESS))
+        .map(|track| track.run.last_seen);
+    let Some(window) = state.cases.get_mut(stamp).and_then(|case| case.window.as_mut()) else { return };
+    let gap = last.map_or(Duration::ZERO, |last| at.since(last));
+    if gap > policy.evidence.gap_max.get() {
+        window.started_at = at;
+        window.paused_s = 0;
+    } else if gap > SAMPLE_GAP {
+        window.paused_s += gap.as_secs();
+    }
+}
+
+fn take_facts(state: &mut WorkloadState, facts: &Facts, at: Timestamp) -> Vec<FoldNote> {
+    let notes = facts.topology.as_ref().map(|stamps| take_topology(state, stamps, at)).unwrap_or_default();
+    let newer = |old: Option<Timestamp>, new: Timestamp| old.is_none_or(|old| new >= old);
+    for (stamp, origin) in &facts.origins {
+        if newer(state.origins.get(stamp).map(|old| old.read_at), origin.read_at) {
+            state.origins.insert(stamp.clone(), origin.clone());
+        }
+    }
+    for (stamp, capacity) in &facts.capacity {
+        if newer(state.capacity.get(stamp).map(|old| old.read_at), capacity.read_at) {
+            state.capacity.insert(stamp.clone(), capacity.clone());
+        }
+    }
+    for (stamp, view) in &facts.gated_view {
+        if newer(state.gated_view.get(stamp).map(|old| old.observed_at), view.observed_at) {
+            state.gated_view.insert(stamp.clone(), *view);
+        }
+    }
+    for (stamp, load) in &facts.load {
+        if newer(state.load.get(stamp).map(|old| old.observed_at), load.observed_at) {
+            state.load.insert(stamp.clone(), load.clone());
+            if let Some(case) = state.cases.get_mut(stamp) {
+                if case.load_samples.len() == LOAD_SAMPLES_MAX {
+                    case.load_samples.pop_front();
+                }
+                case.load_samples.push_back(LoadSample { at: load.observed_at, rps: load.requests_per_second });
+            }
+        }
+    }
+    notes
+}
+
+/// A stamp that appears gets a case; one that disappears is not a failure: its case closes.
+fn take_topology(state: &mut WorkloadState, stamps: &[crate::facts::StampFacts], at: Timestamp) -> Vec<FoldNote> {
+    if state.topology.read_at.is_some_and(|read| at < read) {
+        return vec![];
+    }
+    let now: BTreeMap<StampId, _> = stamps.iter().map(|facts| (facts.stamp.clone(), facts.clone())).collect();
+    let before: BTreeSet<StampId> = state.cases.keys().cloned().collect();
+    let mut notes = Vec::new();
+    for stamp in now.keys().filter(|stamp| !before.contains(*stamp)) {
+        state.cases.insert(stamp.clone(), StampCase::new(state.as_of));
+        notes.push(FoldNote::TopologyChanged { text: format!("{stamp} appeared") });
+    }
+    for stamp in before.iter().filter(|stamp| !now.contains_key(*stamp)) {
+        state.cases.remove(stamp);
+        state.evidence.remove(stamp);
+        state.origins.remove(stamp);
+        state.capacity.remove(stamp);
+        state.load.remove(stamp);
+        state.gated_view.remove(stamp);
+        notes.push(FoldNote::TopologyChanged { text: format!("{stamp} is gone; its case is closed") });
+    }
+    state.topology.stamps = now;
+    state.topology.read_at = Some(at);
+    notes
+}
+
+fn conclude(steps: &mut [StoredStep], outcome: &StepOutcome, policy: &Policy) -> Option<FoldNote> {
+    let step = &mut steps.iter_mut().find(|stored| stored.step.id == outcome.step)?.step;
+    if !step.is_live() || outcome.attempt < step.attempts {
+        return None; // A late outcome of an attempt that was taken over: the newer attempt's word counts.
+    }
+    match &outcome.result {
+        StepResult::Accepted { operation, poll_at } => {
+            let accepted_at = if let StepStatus::Running { accepted_at, .. } = step.status { accepted_at } else { outcome.at };
+            step.status = StepStatus::Running { operation: operation.clone(), poll_at: *poll_at, accepted_at };
+            return None;
+        }
+        StepResult::Retry { not_before, code, detail } => {
+            step.affirmed_at = step.affirmed_at.max(outcome.at);
+            if step.attempts < policy.limits.attempts_max {
+                step.status = StepStatus::Pending { not_before: *not_before };
+                return None;
+            }
+            let detail = format!("{code:?} after {} attempts: {detail}", step.attempts);
+            step.status = StepStatus::Failed { at: outcome.at, code: crate::FailureCode::AttemptsSpent, detail };
+        }
+        StepResult::Done => step.status = StepStatus::Done { verified_at: outcome.at },
+        StepResult::Failed { code, detail } => {
+            step.status = StepStatus::Failed { at: outcome.at, code: *code, detail: detail.clone() };
+        }
+    }
+    Some(FoldNote::StepEnded { text: in_words(step) })
+}
+
+fn in_words(step: &Step) -> String {
+    let what = crate::explain::effect(&step.effect);
+    match &step.status {
+        StepStatus::Done { .. } => format!("{what}: done and read back"),
+        StepStatus::Failed { code, detail, .. } => format!("{what}: failed ({code:?}): {detail}"),
+        _ => what,
+    }
+}
+
+fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
+    let as_of = state.as_of;
+    let by = &command.by;
+    let refused = |why: &str| FoldNote::OrderRefused { text: format!("{by} ordered {:?}: {why}", command.order) };
+    let done = FoldNote::Ordered { text: format!("{by} ordered {:?}: {}", command.order, command.reason) };
+    match &command.order {
+        Order::Pause { until } => {
+            state.pause = Some(Pause { by: by.clone(), reason: command.reason.clone(), until: *until });
+            return done;
+        }
+        Order::Resume => {
+            state.pause = None;
+            return done;
+        }
+        Order::Hold { stamp } | Order::Release { stamp } | Order::Approve { stamp, .. } | Order::Acknowledge { stamp } => {
+            let Some(case) = state.cases.get_mut(stamp) else { return refused("no such stamp") };
+            match &command.order {
+                Order::Hold { .. } if case.hold.is_none() => {
+                    case.hold = Some(OperatorHold { by: by.clone(), reason: command.reason.clone(), since: as_of, resume: case.stage });
+                    case.stage = Stage::Held;
+                    case.since = as_of;
+                }
+                Order::Hold { .. } => return refused("it is held already"),
+                Order::Release { .. } => {
+                    let Some(hold) = case.hold.take() else { return refused("it is not held") };
+                    case.stage = hold.resume;
+                    case.since = as_of;
+                }
+                Order::Approve { generation, .. } if case.awaiting_approval == Some(*generation) => {
+                    case.approval = Some(Approval { by: by.clone(), generation: *generation });
+                }
+                Order::Approve { .. } => return refused("no cordon of that generation awaits approval; it may have passed"),
+                _ => case.acknowledged = true,
+            }
+        }
+    }
+    done
+}

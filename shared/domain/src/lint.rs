@@ -1,0 +1,243 @@
+//! The safety rules, checked on the plan and independent of the code that made it. A fatal finding turns the plan of
+//! that stamp into a hold; what cannot be judged refuses.
+
+use serde::{Deserialize, Serialize};
+
+use crate::capacity;
+use crate::decide::{Decision, GateRead, Situation};
+use crate::plan::Plan;
+use crate::policy::{Mode, Policy};
+use crate::state::{Cause, Stage};
+use crate::step::{Actuator, Effect, Purpose, Step, StepStatus};
+use crate::{EnabledState, GatePosition, StampId};
+
+/// S2: capacity that must stay over the demand, as a factor.
+pub const S2_MARGIN: f64 = 1.05;
+
+/// The twelve safety rules of DESIGN.md section 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum SafetyRule {
+    /// The floor holds in the effective world.
+    S1,
+    /// Never the last serving region; no removal below what is needed.
+    S2,
+    /// One region per span; a second needs approval.
+    S3,
+    /// No effect of an older generation after a newer one.
+    S4,
+    /// No step that was not affirmed in time.
+    S5,
+    /// Quiet after a gap in our own evidence.
+    S6,
+    /// No scale-in from suspicion to the last return.
+    S7,
+    /// No permission, no action.
+    S8,
+    /// The operator's hold and pause are obeyed.
+    S9,
+    /// Never `failoverPriorityChange`, never `offlineRegion`.
+    S10,
+    /// Losing the store never turns all regions red.
+    S11,
+    /// A cause whose mode is not `act` never acts.
+    S12,
+}
+
+/// One violation, always fatal: for the whole case when it concerns the gate or the origin, for the one step when it
+/// concerns capacity, so that an unreadable lever never keeps a gate from moving.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The rule.
+    pub rule: SafetyRule,
+    /// The stamp whose plan is refused.
+    pub stamp: StampId,
+    /// The actuator whose step is refused.
+    pub actuator: Actuator,
+    /// In words.
+    pub text: String,
+}
+
+/// Checks a plan. Only what it would newly do is judged: maintenance of an effect already in force is never stopped.
+pub fn lint(plan: &Plan, decision: &Decision, situation: &Situation, policy: &Policy) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for step in &plan.created {
+        let mut found = |rule, text: &str| {
+            findings.push(Finding { rule, stamp: step.effect.stamp().clone(), actuator: step.effect.actuator(), text: text.to_owned() });
+        };
+        ordering(step, decision, situation, &mut found);
+        permission(step, situation, policy, &mut found);
+        if step.purpose == Purpose::Removal {
+            floor(step, decision, situation, policy, &mut found);
+            pace(step, decision, situation, policy, &mut found);
+        }
+        if matches!(step.effect, Effect::RestoreFloor { .. }) && decision.cases.values().any(|case| case.stage != Stage::Serving) {
+            found(SafetyRule::S7, "capacity is not taken away while any stamp is not serving");
+        }
+    }
+    findings
+}
+
+type Found<'a> = dyn FnMut(SafetyRule, &str) + 'a;
+
+/// S1 and S2 in the effective world, changes in flight taken pessimistically.
+fn floor(step: &Step, decision: &Decision, situation: &Situation, policy: &Policy, found: &mut Found<'_>) {
+    let stamp = step.effect.stamp();
+    let mut after = situation.state.clone();
+    after.cases.clone_from(&decision.cases);
+    for in_flight in situation.steps.iter().filter(|stored| stored.step.is_live() && stored.step.purpose == Purpose::Removal) {
+        match &in_flight.step.effect {
+            Effect::SetOrigin { stamp, enabled: EnabledState::Disabled } => {
+                after.origins.entry(stamp.clone()).and_modify(|origin| origin.enabled = EnabledState::Disabled);
+            }
+            Effect::SetGate { stamp, position, .. } => {
+                after.cases.entry(stamp.clone()).and_modify(|case| case.gate = case.gate.min(*position));
+            }
+            _ => {}
+        }
+    }
+    let dead = |other: &StampId| decision.assessments.get(other).is_none_or(|assessment| is_dead(assessment));
+    let remaining = after.cases.keys().filter(|other| capacity::is_effective(&after, other) && !dead(other)).count();
+    let others = after.cases.keys().filter(|other| *other != stamp && capacity::is_effective(&after, other) && !dead(other)).count();
+    if others == 0 {
+        found(SafetyRule::S2, "nothing else would serve");
+    }
+    if remaining < usize::try_from(policy.capacity.regions_min).unwrap_or(usize::MAX) {
+        found(SafetyRule::S1, "fewer regions than the floor would stay effective");
+    }
+    if matches!(step.effect, Effect::SetGate { .. }) && sinks_the_survivors(stamp, &after, decision, situation, policy) {
+        found(SafetyRule::S2, "effective ready capacity would fall below what is needed");
+    }
+}
+
+fn is_dead(assessment: &crate::assess::Assessment) -> bool {
+    matches!(assessment.condition, crate::assess::Condition::Failing { cause: Cause::HardLoss, .. })
+}
+
+/// No removal reduces effective ready capacity below the lesser of demand x 1.05 and what is effective now. A stamp that
+/// serves nothing contributes nothing.
+fn sinks_the_survivors(
+    stamp: &StampId,
+    after: &crate::state::WorkloadState,
+    decision: &Decision,
+    situation: &Situation,
+    policy: &Policy,
+) -> bool {
+    let ready = |state: &crate::state::WorkloadState| -> f64 {
+        state
+            .cases
+            .iter()
+            .filter(|(other, _)| capacity::is_effective(state, other))
+            .filter(|(other, _)| !decision.assessments.get(*other).is_some_and(is_dead))
+            .map(|(other, case)| capacity::ready_rps(state, other, policy).unwrap_or(0.0) * f64::from(case.gate.percent()) / 100.0)
+            .sum()
+    };
+    let demand: f64 = capacity::demand(&situation.state).values().sum::<f64>().max(decision.cases.values().map(|case| case.demand_rps).sum());
+    let (now, then) = (ready(&situation.state), ready(after));
+    // A gray stamp whose survivors cannot be made ready in time may still be taken out if that harms less than leaving
+    // it: the ruling has weighed the two, and what it moves fits the survivors.
+    let gray = decision.cases.get(stamp).is_some_and(|case| case.cause == Some(Cause::Gray));
+    let fits = {
+        let (carried, can) = survivors(stamp, after, policy);
+        carried <= can
+    };
+    then + f64::EPSILON < now.min(demand * S2_MARGIN) && !(gray && fits)
+}
+
+/// What the other stamps would carry after the removal, and what they can, in requests per second.
+fn survivors(stamp: &StampId, after: &crate::state::WorkloadState, policy: &Policy) -> (f64, f64) {
+    let moved = after.cases.get(stamp).map_or(0.0, |case| case.demand_rps * (1.0 - f64::from(case.gate.percent()) / 100.0));
+    let others = || after.cases.iter().filter(|(other, _)| *other != stamp && capacity::is_effective(after, other));
+    let own: f64 = others().map(|(_, case)| case.demand_rps).sum();
+    let can: f64 = others().filter_map(|(other, _)| capacity::ready_rps(after, other, policy)).sum();
+    (own + moved, can)
+}
+
+/// S3, S6, S9, S12 and the freeze: what forbids a removal now.
+fn pace(step: &Step, decision: &Decision, situation: &Situation, policy: &Policy, found: &mut Found<'_>) {
+    let state = &situation.state;
+    let stamp = step.effect.stamp();
+    let Some(case) = decision.cases.get(stamp) else {
+        found(SafetyRule::S8, "the stamp has no case");
+        return;
+    };
+    let newly_decided = state.cases.get(stamp).is_none_or(|before| before.decided_at.is_none());
+    let another_out = state.cases.iter().any(|(other, case)| other != stamp && case.decided_at.is_some());
+    let approved = state.cases.get(stamp).is_some_and(|before| before.approval.is_some());
+    if newly_decided && another_out && !approved {
+        found(SafetyRule::S3, "another region is out already and nobody approved a second");
+    }
+    if state.quiet_until.is_some_and(|until| until > state.as_of) {
+        found(SafetyRule::S6, "our own evidence had a gap a moment ago");
+    }
+    if decision.freeze.is_some() {
+        found(SafetyRule::S6, "removals are frozen: the observer may be broken");
+    }
+    if case.hold.is_some() || state.pause.as_ref().is_some_and(|pause| pause.until > state.as_of) {
+        found(SafetyRule::S9, "an operator holds this stamp or paused the automation");
+    }
+    let mode = match case.cause {
+        Some(Cause::Gray) => policy.modes.gray,
+        Some(Cause::HardLoss) => policy.modes.hard_loss,
+        None => Mode::Observe,
+    };
+    if mode != Mode::Act {
+        found(SafetyRule::S12, "the cause's mode does not allow acting");
+    }
+}
+
+/// S4 and S5: generations only rise, and nothing stale is carried along.
+fn ordering(step: &Step, decision: &Decision, situation: &Situation, found: &mut Found<'_>) {
+    let stamp = step.effect.stamp();
+    if step.generation <= situation.state.generation && situation.state.generation.n > 0 {
+        found(SafetyRule::S4, "the step's generation is not newer than the state's");
+    }
+    if let (Effect::SetGate { .. }, Some(GateRead::Is { document })) = (&step.effect, situation.gates.get(stamp)) {
+        if document.generation > step.generation {
+            found(SafetyRule::S4, "the gate in force is of a newer generation than ours");
+        }
+    }
+    if step.affirmed_at != situation.state.as_of || !matches!(step.status, StepStatus::Pending { .. }) {
+        found(SafetyRule::S5, "a new step must be affirmed by the evaluation that makes it");
+    }
+    if !decision.cases.contains_key(stamp) {
+        found(SafetyRule::S8, "the stamp is not in the topology");
+    }
+}
+
+/// S8 and S11: permission is judged per actuator, and an unreadable switch means none.
+fn permission(step: &Step, situation: &Situation, policy: &Policy, found: &mut Found<'_>) {
+    let state = &situation.state;
+    let stamp = step.effect.stamp();
+    let fresh = |read_at: Option<crate::Timestamp>| {
+        read_at.is_some_and(|read| state.as_of.since(read) <= policy.limits.fact_age_max.get())
+    };
+    match &step.effect {
+        Effect::SetGate { position, .. } => {
+            let readable = |stamp: &StampId| matches!(situation.gates.get(stamp), Some(GateRead::Absent | GateRead::Is { .. }));
+            if !readable(stamp) {
+                found(SafetyRule::S8, "the gate store cannot be read");
+            }
+            let age = state.topology.read_at.map(|read| state.as_of.since(read));
+            let removal = step.purpose == Purpose::Removal;
+            if removal && age.is_none_or(|age| age > policy.limits.topology_age_max.get()) {
+                found(SafetyRule::S8, "the topology is too old");
+            }
+            let all_closed = state.cases.iter().all(|(other, case)| {
+                other == stamp || case.gate == GatePosition::Closed || case.latched_at.is_some()
+            });
+            if *position == GatePosition::Closed && removal && all_closed {
+                found(SafetyRule::S11, "every gate would be closed");
+            }
+        }
+        Effect::SetOrigin { .. } => {
+            if !fresh(state.origins.get(stamp).map(|origin| origin.read_at)) {
+                found(SafetyRule::S8, "the origin was not read lately");
+            }
+        }
+        Effect::RaiseFloor { .. } | Effect::RestoreFloor { .. } => {
+            if !fresh(state.capacity.get(stamp).map(|capacity| capacity.read_at)) {
+                found(SafetyRule::S8, "the capacity lever was not read lately");
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! From the decision to the steps: the difference between what is wanted and what is, level by level, so that a crash
+//! between any two of them is repaired by the next evaluation.
+
+use std::time::Duration;
+
+use crate::decide::{Action, Decision, GateRead, Situation};
+use crate::policy::Policy;
+use crate::state::{StampCase, WorkloadState};
+use crate::step::{Effect, FailureCode, Purpose, Step, StepStatus};
+use crate::transition::{StepWrite, StoredStep};
+use crate::{EnabledState, Generation, GatePosition, StampId, StepId, Timestamp};
+
+/// After a failed step the same target is not planned again for this long.
+const REPLAN_AFTER: Duration = Duration::from_secs(60);
+
+/// After Front Door's refusal to disable its last enabled origin, longer: nothing of ours changes that soon.
+const REPLAN_AFTER_REFUSAL: Duration = Duration::from_secs(600);
+
+/// Most live steps of one plan: three actuators for each of 30 stamps.
+pub const STEPS_MAX: usize = 90;
+
+/// What a commit does to the steps.
+#[must_use]
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Steps created.
+    pub created: Vec<Step>,
+    /// Steps that exist and change: voided or re-affirmed.
+    pub changed: Vec<StepWrite>,
+    /// Steps that are over and old enough to be forgotten.
+    pub forgotten: Vec<StepId>,
+}
+
+impl Plan {
+    /// Whether the operator's picture of the plan changes: an affirmation alone does not.
+    pub fn is_news(&self) -> bool {
+        !self.created.is_empty() || self.changed.iter().any(|write| !write.step.is_live())
+    }
+}
+
+/// A wanted effect with its purpose.
+struct Wanted {
+    effect: Effect,
+    purpose: Purpose,
+}
+
+/// Plans. Every step carries `generation`, the number of the commit that will store it.
+pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generation: Generation) -> Plan {
+    let mut plan = Plan::default();
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for (stamp, case) in &decision.cases {
+        wanted.extend(gate_wanted(stamp, case, decision, situation, policy));
+        wanted.extend(origin_wanted(stamp, case, situation));
+        wanted.extend(floor_wanted(stamp, case, situation, policy));
+    }
+    let as_of = situation.state.as_of;
+    let mut satisfied = vec![false; wanted.len()];
+    for stored in &situation.steps {
+        let matching = wanted.iter().position(|wanted| wanted.effect.same_target(&stored.step.effect));
+        review(&mut plan, stored, matching.map(|index| &mut satisfied[index]), as_of, policy);
+    }
+    for (wanted, satisfied) in wanted.into_iter().zip(satisfied) {
+        if satisfied || plan.created.len() >= STEPS_MAX || failed_lately(&situation.steps, &wanted.effect, as_of) {
+            continue;
+        }
+        let id = StepId::new(format!("{}-{}", generation, plan.created.len() + 1));
+        plan.created.push(Step {
+            id,
+            generation,
+            effect: wanted.effect,
+            purpose: wanted.purpose,
+            planned_at: as_of,
+            affirmed_at: as_of,
+            attempts: 0,
+            status: StepStatus::Pending { not_before: as_of },
+        });
+    }
+    plan
+}
+
+/// What becomes of an existing step, given whether its target is still wanted.
+fn review(plan: &mut Plan, stored: &StoredStep, wanted: Option<&mut bool>, as_of: Timestamp, policy: &Policy) {
+    let step = &stored.step;
+    let change = |status: StepStatus, affirmed_at: Timestamp| StepWrite {
+        expected: Some(stored.version),
+        step: Step { status, affirmed_at, ..step.clone() },
+    };
+    let void = |why: &str| change(StepStatus::Void { at: as_of, why: why.to_owned() }, step.affirmed_at);
+    let idle = as_of.since(step.affirmed_at);
+    match (&step.status, wanted) {
+        (StepStatus::Pending { .. }, None) => plan.changed.push(void("no longer wanted")),
+        (StepStatus::Pending { .. }, Some(_)) if idle > policy.limits.plan_expiry.get() => {
+            // Re-planned under a new generation, never executed (S5).
+            plan.changed.push(void("not affirmed in time; planned anew"));
+        }
+        (StepStatus::Pending { .. }, Some(satisfied)) => {
+            *satisfied = true;
+            if idle > policy.limits.plan_expiry.get() / 2 {
+                plan.changed.push(change(step.status.clone(), as_of));
+            }
+        }
+        // A claim or an operation under way is not called back: its effect is idempotent, and what it leaves is read.
+        (StepStatus::Claimed { .. } | StepStatus::Running { .. }, Some(satisfied)) => *satisfied = true,
+        (StepStatus::Claimed { deadline, .. }, None) if *deadline < as_of => plan.changed.push(void("no longer wanted")),
+        (StepStatus::Claimed { .. } | StepStatus::Running { .. }, None) => {}
+        (StepStatus::Done { verified_at: at } | StepStatus::Failed { at, .. } | StepStatus::Void { at, .. }, _) => {
+            if as_of.since(*at) > Duration::from_secs(3_600) {
+                plan.forgotten.push(step.id.clone());
+            }
+        }
+    }
+}
+
+fn failed_lately(steps: &[StoredStep], effect: &Effect, as_of: Timestamp) -> bool {
+    steps.iter().filter(|stored| stored.step.effect.same_target(effect)).any(|stored| match &stored.step.status {
+        StepStatus::Failed { at, code: FailureCode::LastEnabledOrigin, .. } => as_of.since(*at) < REPLAN_AFTER_REFUSAL,
+        StepStatus::Failed { at, .. } => as_of.since(*at) < REPLAN_AFTER,
+        _ => false,
+    })
+}
+
+fn gate_wanted(stamp: &StampId, case: &StampCase, decision: &Decision, situation: &Situation, policy: &Policy) -> Option<Wanted> {
+    let as_of = situation.state.as_of;
+    let lifetime = policy.gate.lifetime.get();
+    let (in_force, renewed_at) = match situation.gates.get(stamp)? {
+        GateRead::Unreadable => return None,
+        GateRead::Absent => (GatePosition::Open, None),
+        GateRead::Is { document } if as_of >= document.expires_at => (GatePosition::Open, None),
+        GateRead::Is { document } => (document.position, Some(document.heartbeat_at)),
+    };
+    let purpose = match case.gate.percent().cmp(&in_force.percent()) {
+        std::cmp::Ordering::Less => Purpose::Removal,
+        std::cmp::Ordering::Greater => Purpose::Return,
+        std::cmp::Ordering::Equal => {
+            let half_over = renewed_at.is_some_and(|at| as_of.since(at) >= lifetime / 2);
+            if case.gate == GatePosition::Open || !half_over {
+                return None;
+            }
+            Purpose::Maintenance
+        }
+    };
+    // A step back of a region that is on its way in restores what was: it removes nothing that the floor counts on.
+    let steps_back = matches!(decision.rulings.get(stamp).map(|ruling| &ruling.action), Some(Action::StepBack { .. }));
+    let purpose = if steps_back || (purpose == Purpose::Removal && case.stage.is_out()) { Purpose::Maintenance } else { purpose };
+    let reason = crate::explain::stage_reason(case);
+    Some(Wanted { effect: Effect::SetGate { stamp: stamp.clone(), position: case.gate, expires_at: as_of + lifetime, reason }, purpose })
+}
+
+/// Only an origin that we latched is ours to change; what a person set in the portal stays.
+fn origin_wanted(stamp: &StampId, case: &StampCase, situation: &Situation) -> Option<Wanted> {
+    case.latched_at?;
+    let origin = situation.state.origins.get(stamp)?;
+    if origin.enabled == case.origin {
+        return None;
+    }
+    let effect = Effect::SetOrigin { stamp: stamp.clone(), enabled: case.origin };
+    if done_since(&situation.steps, &effect, origin.read_at) || another_origin_step_lives(situation, stamp) {
+        return None;
+    }
+    let purpose = if case.origin == EnabledState::Disabled { Purpose::Removal } else { Purpose::Return };
+    Some(Wanted { effect, purpose })
+}
+
+/// Origin changes are global operations that queue: one at a time.
+fn another_origin_step_lives(situation: &Situation, stamp: &StampId) -> bool {
+    situation.steps.iter().any(|stored| {
+        stored.step.is_live() && stored.step.effect.stamp() != stamp && matches!(stored.step.effect, Effect::SetOrigin { .. })
+    })
+}
+
+fn floor_wanted(stamp: &StampId, case: &StampCase, situation: &Situation, policy: &Policy) -> Option<Wanted> {
+    let as_of = situation.state.as_of;
+    let lever = situation.state.topology.stamps.get(stamp).and_then(|facts| facts.autoscale_id.as_ref());
+    lever?;
+    let capacity = situation.state.capacity.get(stamp);
+    let ours = capacity.and_then(|capacity| capacity.our_floor);
+    let Some(minimum) = case.floor else {
+        ours?;
+        let effect = Effect::RestoreFloor { stamp: stamp.clone() };
+        let read_at = capacity.map(|capacity| capacity.read_at)?;
+        return (!done_since(&situation.steps, &effect, read_at)).then_some(Wanted { effect, purpose: Purpose::Restore });
+    };
+    let lifetime = policy.capacity.floor_lifetime.get();
+    let until = capacity.and_then(|capacity| capacity.our_floor_until);
+    let ages = until.is_some_and(|until| until.since(as_of) < lifetime / 2);
+    if ours.is_some_and(|ours| ours >= minimum) && !ages {
+        return None;
+    }
+    let effect = Effect::RaiseFloor { stamp: stamp.clone(), minimum, until: as_of + lifetime };
+    if done_since(&situation.steps, &effect, capacity.map(|capacity| capacity.read_at).unwrap_or_default()) {
+        return None;
+    }
+    let purpose = if ours.is_some_and(|ours| ours >= minimum) { Purpose::Maintenance } else { Purpose::Reinforcement };
+    Some(Wanted { effect, purpose })
+}
+
+/// Whether a step of this target was done after what we last read: the world is ahead of our picture of it.
+fn done_since(steps: &[StoredStep], effect: &Effect, read_at: Timestamp) -> bool {
+    steps.iter().filter(|stored| stored.step.effect.same_target(effect)).any(
+        |stored| matches!(stored.step.status, StepStatus::Done { verified_at } if verified_at >= read_at),
+    )
+}
+
+/// Steps that an executor may take now, in their order: gates first, since they are fast and need nothing else.
+pub fn due<'a>(steps: &'a [StoredStep], state: &WorkloadState, policy: &Policy, now: Timestamp) -> Vec<&'a StoredStep> {
+    let mut due: Vec<&StoredStep> = steps
+        .iter()
+        .filter(|stored| match &stored.step.status {
+            StepStatus::Pending { not_before } => {
+                *not_before <= now && now.since(stored.step.affirmed_at) <= policy.limits.plan_expiry.get()
+            }
+            StepStatus::Claimed { deadline, .. } => *deadline < now,
+            StepStatus::Running { poll_at, .. } => *poll_at <= now,
+            StepStatus::Done { .. } | StepStatus::Failed { .. } | StepStatus::Void { .. } => false,
+        })
+        .filter(|stored| state.cases.contains_key(stored.step.effect.stamp()))
+        .collect();
+    due.sort_by_key(|stored| (stored.step.effect.actuator(), stored.step.generation, stored.step.id.clone()));
+    due
+}
