@@ -2,4 +2,6 @@
 
 mod clock;
 
+pub mod azure;
+
 pub use clock::{Clock, ManualClock, SystemClock};
