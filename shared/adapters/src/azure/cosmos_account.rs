@@ -122,13 +122,12 @@ mod tests {
     use super::*;
     use crate::azure::testing::{Answer, Script, arm, id};
 
-    const ACCOUNT: &str = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.DocumentDB/databaseAccounts/a";
+    const ACCOUNT: &str =
+        "/subscriptions/s/resourceGroups/rg/providers/Microsoft.DocumentDB/databaseAccounts/a";
 
     #[tokio::test(start_paused = true)]
     async fn an_account_is_read_by_region_id_and_priority() {
-        let location = |name: &str, priority: u32, state: &str| {
-            json!({"id": "a-x", "locationName": name, "provisioningState": state, "failoverPriority": priority})
-        };
+        let location = |name: &str, priority: u32, state: &str| json!({"id": "a-x", "locationName": name, "provisioningState": state, "failoverPriority": priority});
         let west = location("West US 2", 1, "Offline");
         let east = location("East US", 0, "Succeeded");
         let body = json!({

@@ -206,8 +206,10 @@ mod tests {
     use crate::azure::arm::Accepted;
     use crate::azure::testing::{Answer, Script, arm, id};
 
-    const GROUP: &str = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Cdn/profiles/p/originGroups/g";
-    const OPERATION: &str = "https://management.azure.com/subscriptions/s/providers/Microsoft.Cdn/operationresults/1";
+    const GROUP: &str =
+        "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Cdn/profiles/p/originGroups/g";
+    const OPERATION: &str =
+        "https://management.azure.com/subscriptions/s/providers/Microsoft.Cdn/operationresults/1";
 
     /// As published by Azure: ids in another case, `null` where nothing is set.
     fn origin(enabled: &str) -> Value {
@@ -225,7 +227,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn origins_are_read_with_their_nulls() {
-        let script = Script::new([Answer::json(200, &json!({ "value": [origin("Enabled"), origin("disabled")] }))]);
+        let script =
+            Script::new([Answer::json(200, &json!({ "value": [origin("Enabled"), origin("disabled")] }))]);
         let origins = list_origins(&arm(&script), &id(GROUP)).await.unwrap();
         assert_eq!(
             origins[0],
@@ -296,7 +299,8 @@ mod tests {
                 "provisioningState": "Updating"
             }
         });
-        let group = get_origin_group(&arm(&Script::new([Answer::json(200, &body)])), &id(GROUP)).await.unwrap();
+        let group =
+            get_origin_group(&arm(&Script::new([Answer::json(200, &body)])), &id(GROUP)).await.unwrap();
         assert_eq!((group.sample_size, group.successful_samples_required), (Some(4), Some(2)));
         assert_eq!(group.probe.unwrap().interval_secs, Some(30));
         assert_eq!(group.provisioning_state, ProvisioningState::InTransition("Updating".into()));

@@ -80,10 +80,16 @@ impl HttpClient for LoopbackHttpClient {
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use azure_core::http::Method;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     use super::*;
-    use crate::azure::testing::Script;
+    use crate::azure::arm::{ArmClient, ArmError, OperationUrl};
+    use crate::azure::credential::StaticCredential;
+    use crate::azure::testing::{Script, id};
 
     #[tokio::test]
     async fn a_request_to_anywhere_else_does_not_leave() {
@@ -101,5 +107,48 @@ mod tests {
         let endpoint = ArmEndpoint::public_cloud().unwrap();
         assert!(http_client(&endpoint).is_ok());
         assert!(http_client(&endpoint.with_loopback("http://127.0.0.1:1").unwrap()).is_ok());
+    }
+
+    /// The real transport, pointed at `port` of this machine.
+    fn client(port: u16) -> ArmClient {
+        let endpoint = ArmEndpoint::public_cloud().unwrap();
+        let endpoint = endpoint.with_loopback(&format!("http://127.0.0.1:{port}")).unwrap();
+        let http = http_client(&endpoint).unwrap();
+        ArmClient::new(endpoint, Arc::new(StaticCredential::new("t")), http)
+    }
+
+    #[tokio::test]
+    async fn the_real_transport_reaches_a_simulated_azure_and_follows_no_redirect() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4_096];
+            let length = stream.read(&mut request).await.unwrap();
+            let answer = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&request[..length]).into_owned()
+        });
+        let outcome = client(port).get(&id("/subscriptions/s"), "2025-06-01").await;
+        assert!(matches!(outcome, Err(ArmError::Rejected { status: 302, .. })), "{:?}", outcome.err());
+        let request = server.await.unwrap();
+        assert!(request.starts_with("GET /subscriptions/s?api-version=2025-06-01 HTTP/1.1"), "{request}");
+        assert!(request.contains("authorization: Bearer t"), "{request}");
+    }
+
+    #[tokio::test]
+    async fn a_failed_poll_does_not_show_the_signature_of_its_address() {
+        // Bound and let go at once, so that nothing listens there.
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        let operation = OperationUrl::new("https://management.azure.com/operations/1?sig=secret");
+        let error = client(port).poll(&operation).await.unwrap_err();
+        let mut chain = format!("{error} {error:?}");
+        let mut cause: Option<&dyn Error> = Some(&error);
+        while let Some(error) = cause {
+            chain.push_str(&error.to_string());
+            cause = error.source();
+        }
+        assert!(matches!(error, ArmError::Unreachable { .. }), "{chain}");
+        assert!(chain.contains("operations/1") && !chain.contains("secret"), "{chain}");
     }
 }

@@ -76,7 +76,8 @@ pub async fn read(
     if !filter.is_empty() {
         parameters.extend([("$filter", filter.as_str()), ("top", top.as_str())]);
     }
-    let body = arm.get_below(resource, "providers/Microsoft.Insights/metrics", API_VERSION, &parameters).await?;
+    let body =
+        arm.get_below(resource, "providers/Microsoft.Insights/metrics", API_VERSION, &parameters).await?;
     let Metrics { value } = typed("metrics", body)?;
     let mut all = Vec::new();
     for metric in value {
@@ -230,7 +231,7 @@ mod tests {
                 "GET https://management.azure.com{PROFILE}/providers/Microsoft.Insights/metrics\
                  ?api-version=2024-02-01&metricnames=OriginHealthPercentage\
                  &timespan=2025-11-22T19%3A00%3A00Z%2F2025-11-22T19%3A05%3A00Z&interval=PT1M&aggregation=Average\
-                 &%24filter=Origin+eq+%27*%27+and+OriginGroup+eq+%27*%27&top=500"
+                 &%24filter=Origin%20eq%20%27*%27%20and%20OriginGroup%20eq%20%27*%27&top=500"
             )]
         );
     }

@@ -34,7 +34,7 @@ pub enum Change<T> {
 }
 
 /// Whether Azure still works on a resource. The texts behind it are free-form and differ by provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ProvisioningState {
     /// The last write is done: `Succeeded`, or Cosmos DB's `Online`.
     Succeeded,
@@ -43,6 +43,7 @@ pub enum ProvisioningState {
     /// Anything else, such as `Updating` or `Offline`, as Azure wrote it.
     InTransition(String),
     /// The document does not say. Not the same as `Succeeded`.
+    #[default]
     Unreported,
 }
 
@@ -60,13 +61,6 @@ impl ProvisioningState {
 impl<'de> Deserialize<'de> for ProvisioningState {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self::read(Option::<String>::deserialize(deserializer)?.as_deref()))
-    }
-}
-
-// Not derived: `#[serde(default)]` needs it for an absent field, and absent is its own answer.
-impl Default for ProvisioningState {
-    fn default() -> Self {
-        Self::Unreported
     }
 }
 

@@ -39,7 +39,9 @@ pub async fn read(arm: &ArmClient, scope: &ResourceId) -> Result<Vec<Quota>, Arm
     let limits: HashMap<String, u64> = typed_all::<LimitBody>("a quota limit", limits)?
         .into_iter()
         // Azure writes -1 for "no limit of its own"; that is no number to plan with.
-        .filter_map(|body| Some((body.name.to_ascii_lowercase(), u64::try_from(body.properties.limit?.value?).ok()?)))
+        .filter_map(|body| {
+            Some((body.name.to_ascii_lowercase(), u64::try_from(body.properties.limit?.value?).ok()?))
+        })
         .collect();
     let usages: Vec<UsageBody> = typed_all("a quota usage", usages)?;
     let quotas = usages.into_iter().map(|body| Quota {
@@ -97,15 +99,14 @@ mod tests {
                 "name": {"value": name, "localizedValue": "x"}
             }})
         };
-        let limit = |name: &str, value: Value| {
-            json!({"name": name, "properties": {"limit": {"limitObjectType": "LimitValue", "value": value}}})
-        };
+        let limit = |name: &str, value: Value| json!({"name": name, "properties": {"limit": {"limitObjectType": "LimitValue", "value": value}}});
         let usages = json!({"value": [usage("standardFSv2Family"), usage("a"), usage("b")], "nextLink": ""});
         let limits = json!({"value": [limit("StandardFSv2Family", json!(100)), limit("a", json!(-1))]});
         let script = Script::new([Answer::json(200, &usages), Answer::json(200, &limits)]);
         let scope = id("/subscriptions/s/providers/Microsoft.Compute/locations/eastus");
         let quotas = read(&arm(&script), &scope).await.unwrap();
-        let summary: Vec<_> = quotas.iter().map(|quota| (quota.name.as_str(), quota.used, quota.headroom())).collect();
+        let summary: Vec<_> =
+            quotas.iter().map(|quota| (quota.name.as_str(), quota.used, quota.headroom())).collect();
         assert_eq!(summary, [("standardFSv2Family", 10, Some(90)), ("a", 10, None), ("b", 10, None)]);
     }
 }

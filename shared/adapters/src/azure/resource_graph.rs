@@ -85,7 +85,9 @@ fn query_text(workload: &WorkloadId) -> Result<String, InventoryError> {
     let name = workload.as_str();
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > WORKLOAD_CHARS_MAX || !name.chars().all(is_allowed) {
-        return Err(InventoryError::NotAWorkloadName { name: name.chars().take(WORKLOAD_CHARS_MAX).collect() });
+        return Err(InventoryError::NotAWorkloadName {
+            name: name.chars().take(WORKLOAD_CHARS_MAX).collect(),
+        });
     }
     // Paging needs a total order, and the token needs the column `id`.
     Ok(format!(
@@ -152,16 +154,24 @@ mod tests {
             })
         };
         let script = Script::new([
-            Answer::json(200, &json!({"data": [row("a", "s1")], "count": 1, "resultTruncated": "true", "$skipToken": "t1"})),
+            Answer::json(
+                200,
+                &json!({"data": [row("a", "s1")], "count": 1, "resultTruncated": "true", "$skipToken": "t1"}),
+            ),
             Answer::json(200, &json!({"data": [row("b", "")], "count": 1, "resultTruncated": "false"})),
         ]);
         let found = tagged_resources(&arm(&script), &"shop".into(), &["sub"]).await.unwrap();
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].stamp, Some("s1".into()));
-        assert_eq!((found[0].kind.as_str(), found[0].tags["empty"].as_str()), ("microsoft.web/serverfarms", ""));
+        assert_eq!(
+            (found[0].kind.as_str(), found[0].tags["empty"].as_str()),
+            ("microsoft.web/serverfarms", "")
+        );
         assert_eq!(found[1].stamp, None);
         let sent = script.sent();
-        assert!(sent[0].line.ends_with("/providers/Microsoft.ResourceGraph/resources?api-version=2022-10-01"));
+        assert!(
+            sent[0].line.ends_with("/providers/Microsoft.ResourceGraph/resources?api-version=2022-10-01")
+        );
         assert_eq!(sent[0].body["subscriptions"], json!(["sub"]));
         assert!(sent[0].body["query"].as_str().unwrap().contains("tags['cordon:workload'] =~ 'shop'"));
         assert_eq!(sent[0].body["options"].get("$skipToken"), None);

@@ -260,6 +260,9 @@ impl ArmClient {
         let mut url = self.endpoint.origin().clone();
         url.set_path(path);
         url.query_pairs_mut().append_pair("api-version", api_version).extend_pairs(query);
+        // Form encoding writes a space as `+`, which is a plus sign to an OData filter. A real plus is `%2B` by now.
+        let encoded = url.query().map(|query| query.replace('+', "%20"));
+        url.set_query(encoded.as_deref());
         url
     }
 

@@ -156,7 +156,11 @@ impl ArmError {
     }
 
     /// An error of the pipeline, before there was a response.
-    pub(super) fn from_pipeline(source: azure_core::Error) -> Self {
+    pub(super) fn from_pipeline(mut source: azure_core::Error) -> Self {
+        // The transport's error shows the address, and poll addresses are signed.
+        if let Some(url) = source.downcast_mut::<reqwest::Error>().and_then(reqwest::Error::url_mut) {
+            url.set_query(None);
+        }
         if *source.kind() == ErrorKind::Credential {
             Self::NoToken { source }
         } else {
@@ -267,7 +271,7 @@ mod tests {
         let workers = r#"{"Code":"Conflict","Message":"Number of Web workers exceeds the maximum allowed for the hosting plan.","Target":null}"#;
         let sku = r#"{"Code":"BadRequest","Message":"The parameter SKU cannot be null.","Details":[{"Code":"X"}],"Innererror":null}"#;
         let denied = r#"{"error":{"code":"AuthorizationFailed","message":"no"}}"#;
-        let cases: &[(u16, &[(&'static str, &'static str)], &str, &str)] = &[
+        let cases: [(u16, &[_], &str, &str); 15] = [
             (409, &[], busy, "busy Conflict"),
             (409, &[], "", "busy Http409"),
             (
@@ -290,7 +294,7 @@ mod tests {
             (400, &[], r#"{"error":null,"message":"plain"}"#, "rejected 400 Unknown plain"),
         ];
         for (status, headers, body, expected) in cases {
-            assert_eq!(kind(*status, headers, body), *expected, "{status} {body}");
+            assert_eq!(kind(status, headers, body), expected, "{status} {body}");
         }
     }
 }
