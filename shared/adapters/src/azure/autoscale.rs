@@ -54,7 +54,7 @@ pub enum StandingFloor {
 /// A setting with our floor in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RaisedFloor {
-    /// What to [`write`].
+    /// What to [`write()`].
     pub body: Value,
     /// The minimum that was put in, at least the requested one. Record it: [`release_floor`] asks for it.
     pub minimum: u32,
