@@ -3,6 +3,8 @@
 mod clock;
 mod ports;
 
+pub mod azure;
+
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use ports::{
     AuditAppend, AuditStore, ClaimOutcome, CommitOutcome, GateReader, GateStore, GateWrite, Ledger,

@@ -1,0 +1,652 @@
+//! The client itself: one pipeline, one attempt, the few quick retries, and the requests built on them.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use azure_core::credentials::TokenCredential;
+use azure_core::error::ErrorKind;
+use azure_core::http::headers::Headers;
+use azure_core::http::policies::Policy;
+use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
+use azure_core::http::{
+    ClientOptions, Context, HttpClient, Method, Pipeline, PipelineStreamOptions, Request, RetryOptions,
+    Transport,
+};
+use futures_util::TryStreamExt;
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
+
+use super::endpoint::ArmEndpoint;
+use super::error::{self, ArmError};
+use super::operation::{self, Accepted, Follow, OperationStatus, OperationUrl};
+use super::resource_id::ResourceId;
+use crate::azure::http::LoopbackHttpClient;
+
+/// Longest time that one call may take, quick retries included. An invocation has seconds, not minutes.
+pub const CALL_BUDGET: Duration = Duration::from_secs(10);
+/// Longest time that one list may take, all its pages included.
+pub const LIST_BUDGET: Duration = Duration::from_secs(20);
+/// Quick retries inside one call; whatever needs more patience is the ledger's business.
+pub const RETRIES_MAX: u32 = 2;
+/// Most pages of one list. Ours have one or two; more means that a `nextLink` leads in a circle.
+pub const PAGES_MAX: usize = 50;
+/// Largest answer that is read, in bytes. A page of Resource Graph, the largest that we ask for, stays below a tenth.
+pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Upper end of the first random pause; doubled for the second. Long enough for a connection to be moved to another
+/// front end, short enough to leave the budget to the request.
+const BACKOFF: Duration = Duration::from_millis(400);
+/// A 503 that asks for a longer pause than this is left to the ledger.
+const QUICK_RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
+
+const _: () = assert!(CALL_BUDGET.as_millis() < LIST_BUDGET.as_millis());
+const _: () = assert!(BACKOFF.as_millis() * 4 < CALL_BUDGET.as_millis());
+
+/// Talks to one ARM. Cheap to clone; clones share the connections and the token.
+#[derive(Clone, Debug)]
+pub struct ArmClient {
+    endpoint: ArmEndpoint,
+    pipeline: Pipeline,
+}
+
+/// One request, as it is sent each time.
+struct Call<'a> {
+    method: Method,
+    url: Url,
+    body: Option<&'a Value>,
+    repeat: Repeat,
+    budget: Duration,
+}
+
+/// Whether a request may be sent again when it is not known what became of it.
+#[derive(Clone, Copy, PartialEq)]
+enum Repeat {
+    Safe,
+    Unsafe,
+}
+
+struct Reply {
+    status: u16,
+    headers: Headers,
+    body: Value,
+}
+
+impl ArmClient {
+    /// A client for `endpoint`. `http` is to be shared with the credential: see [`http_client`](crate::azure::http::http_client).
+    pub fn new(
+        endpoint: ArmEndpoint,
+        credential: Arc<dyn TokenCredential>,
+        http: Arc<dyn HttpClient>,
+    ) -> Self {
+        let http = match endpoint.loopback() {
+            Some(base) => Arc::new(LoopbackHttpClient::new(&endpoint, base.clone(), http)),
+            None => http,
+        };
+        let options = ClientOptions {
+            // The retries of azure_core wait up to a minute and know nothing of our budget; ours are in `attempts`.
+            retry: RetryOptions::none(),
+            transport: Some(Transport::new(http)),
+            ..ClientOptions::default()
+        };
+        let bearer: Arc<dyn Policy> =
+            Arc::new(BearerTokenAuthorizationPolicy::new(credential, [endpoint.scope()]));
+        let pipeline = Pipeline::new(
+            Some("cordon"),
+            option_env!("CARGO_PKG_VERSION"),
+            options,
+            vec![],
+            vec![bearer],
+            None,
+        );
+        Self { endpoint, pipeline }
+    }
+
+    /// Reads a resource.
+    ///
+    /// # Errors
+    /// See [`ArmError`].
+    pub async fn get(&self, id: &ResourceId, api_version: &str) -> Result<Value, ArmError> {
+        self.read(self.address(id.as_str(), api_version, &[]), CALL_BUDGET).await
+    }
+
+    /// Reads what stands below a resource, with further query parameters: `get_below(&id,
+    /// "providers/Microsoft.Insights/metrics", …)`. `below` is part of our program, never of an event.
+    ///
+    /// # Errors
+    /// See [`ArmError`].
+    pub async fn get_below(
+        &self,
+        id: &ResourceId,
+        below: &'static str,
+        api_version: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Value, ArmError> {
+        let path = format!("{id}/{below}");
+        self.read(self.address(&path, api_version, query), CALL_BUDGET).await
+    }
+
+    /// Lists a collection below a resource, such as `origins` of a group, with all its pages (at most
+    /// [`PAGES_MAX`], within [`LIST_BUDGET`]). A list is whole or an error, never a part.
+    ///
+    /// # Errors
+    /// See [`ArmError`]; a page that lies outside the ARM origin is [`ArmError::ForeignAddress`].
+    pub async fn list(
+        &self,
+        under: &ResourceId,
+        collection: &'static str,
+        api_version: &str,
+    ) -> Result<Vec<Value>, ArmError> {
+        let started = Instant::now();
+        let path = format!("{under}/{collection}");
+        let mut address = self.address(&path, api_version, &[]);
+        let mut items = Vec::new();
+        for _page in 0..PAGES_MAX {
+            let left = LIST_BUDGET.saturating_sub(started.elapsed());
+            let mut page = self.read(address, left.min(CALL_BUDGET)).await?;
+            match page.get_mut("value").map(Value::take) {
+                Some(Value::Array(values)) => items.extend(values),
+                _ => return Err(malformed("a list", "it has no array named value")),
+            }
+            match page.get("nextLink").and_then(Value::as_str) {
+                Some(next) if !next.is_empty() => address = self.own_address(next)?,
+                _ => return Ok(items),
+            }
+        }
+        Err(ArmError::TooManyPages { path, pages: PAGES_MAX })
+    }
+
+    /// Changes parts of a resource. Our PATCH bodies state a wish ("disabled"), never a step ("one more"), so a
+    /// repeated one does no harm, and it is retried like a PUT.
+    ///
+    /// # Errors
+    /// See [`ArmError`].
+    pub async fn patch(
+        &self,
+        id: &ResourceId,
+        api_version: &str,
+        body: &Value,
+    ) -> Result<Accepted, ArmError> {
+        self.write(Method::Patch, self.address(id.as_str(), api_version, &[]), body).await
+    }
+
+    /// Replaces a resource.
+    ///
+    /// # Errors
+    /// See [`ArmError`].
+    pub async fn put(&self, id: &ResourceId, api_version: &str, body: &Value) -> Result<Accepted, ArmError> {
+        self.write(Method::Put, self.address(id.as_str(), api_version, &[]), body).await
+    }
+
+    /// Asks a resource to do `action`. Sent once: whether it may be repeated is not known here.
+    ///
+    /// # Errors
+    /// See [`ArmError`].
+    pub async fn post(
+        &self,
+        id: &ResourceId,
+        action: &'static str,
+        api_version: &str,
+        body: &Value,
+    ) -> Result<Accepted, ArmError> {
+        let path = format!("{id}/{action}");
+        self.write(Method::Post, self.address(&path, api_version, &[]), body).await
+    }
+
+    /// Puts a question to a tenant-wide provider: a POST that changes nothing, and is retried like a GET. `path` is
+    /// part of our program, never of an event.
+    ///
+    /// # Errors
+    /// See [`ArmError`].
+    pub async fn query(
+        &self,
+        path: &'static str,
+        api_version: &str,
+        body: &Value,
+    ) -> Result<Value, ArmError> {
+        let url = self.address(path, api_version, &[]);
+        let call =
+            Call { method: Method::Post, url, body: Some(body), repeat: Repeat::Safe, budget: CALL_BUDGET };
+        Ok(self.send(&call).await?.body)
+    }
+
+    /// Looks once at an operation, and never waits for it. An address that answers with a refusal (400, 409, …)
+    /// reports how the operation ended, so that is [`OperationStatus::Failed`]; not found (the record has expired),
+    /// throttled, unavailable and the like are errors, and say nothing about the operation.
+    ///
+    /// # Errors
+    /// See [`ArmError`]; an address outside the ARM origin is [`ArmError::ForeignAddress`], and is not followed.
+    pub async fn poll(&self, operation: &OperationUrl) -> Result<OperationStatus, ArmError> {
+        let url = self.own_address(operation.as_str())?;
+        let call = Call { method: Method::Get, url, body: None, repeat: Repeat::Safe, budget: CALL_BUDGET };
+        match self.send(&call).await {
+            Ok(reply) => Ok(operation::read_status(reply.status, &reply.headers, &reply.body)),
+            Err(ArmError::Rejected { code, message, .. } | ArmError::Busy { code, message, .. }) => {
+                Ok(OperationStatus::Failed { code, message })
+            }
+            Err(refusal @ ArmError::LastEnabledOrigin) => {
+                Ok(OperationStatus::Failed { code: "BadRequest".into(), message: refusal.to_string() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&self, url: Url, budget: Duration) -> Result<Value, ArmError> {
+        let call = Call { method: Method::Get, url, body: None, repeat: Repeat::Safe, budget };
+        Ok(self.send(&call).await?.body)
+    }
+
+    async fn write(&self, method: Method, url: Url, body: &Value) -> Result<Accepted, ArmError> {
+        let repeat = if method == Method::Post { Repeat::Unsafe } else { Repeat::Safe };
+        let call = Call { method, url, body: Some(body), repeat, budget: CALL_BUDGET };
+        let Reply { status, headers, body } = self.send(&call).await?;
+        let operation = match operation::follow(status, &headers, &body) {
+            Follow::Nothing => return Ok(Accepted::Done(body)),
+            Follow::Header(address) => self.own_address(&address)?,
+            Follow::Resource if method == Method::Post => {
+                return Err(malformed(
+                    "the answer to a POST",
+                    "it was accepted without an address to follow",
+                ));
+            }
+            Follow::Resource => call.url,
+        };
+        let retry_after = error::retry_after(&headers);
+        Ok(Accepted::Running { operation: OperationUrl::new(operation), retry_after, body })
+    }
+
+    fn address(&self, path: &str, api_version: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.endpoint.origin().clone();
+        url.set_path(path);
+        url.query_pairs_mut().append_pair("api-version", api_version).extend_pairs(query);
+        // Form encoding writes a space as `+`, which is a plus sign to an OData filter. A real plus is `%2B` by now.
+        let encoded = url.query().map(|query| query.replace('+', "%20"));
+        url.set_query(encoded.as_deref());
+        url
+    }
+
+    fn own_address(&self, address: &str) -> Result<Url, ArmError> {
+        self.endpoint.own(address).ok_or_else(|| {
+            let host = Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned));
+            ArmError::ForeignAddress { host: host.unwrap_or_else(|| "no host".into()) }
+        })
+    }
+
+    async fn send(&self, call: &Call<'_>) -> Result<Reply, ArmError> {
+        let started = Instant::now();
+        let deadline = started + call.budget;
+        let outcome = match timeout_at(deadline, self.attempts(call, deadline)).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(ArmError::TimedOut { budget: call.budget }),
+        };
+        tracing::debug!(
+            http.method = %call.method,
+            // Without the query: poll addresses are signed.
+            http.path = call.url.path(),
+            http.status = outcome.as_ref().ok().map(|reply| reply.status),
+            http.error = outcome.as_ref().err().map(tracing::field::display),
+            duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "called ARM",
+        );
+        outcome
+    }
+
+    async fn attempts(&self, call: &Call<'_>, deadline: Instant) -> Result<Reply, ArmError> {
+        let mut retries = 0;
+        loop {
+            let outcome = self.attempt(call).await;
+            let Err(error) = &outcome else { return outcome };
+            let pause = pause_before_retry(error, retries);
+            let left = deadline.saturating_duration_since(Instant::now());
+            match pause {
+                Some(pause) if call.repeat == Repeat::Safe && pause < left => sleep(pause).await,
+                _ => return outcome,
+            }
+            retries += 1;
+        }
+    }
+
+    async fn attempt(&self, call: &Call<'_>) -> Result<Reply, ArmError> {
+        let mut request = Request::new(call.url.clone(), call.method);
+        request.insert_header("accept", "application/json");
+        if let Some(body) = call.body {
+            request.insert_header("content-type", "application/json");
+            request.set_body(body.to_string());
+        }
+        let options = PipelineStreamOptions { skip_checks: true, ..PipelineStreamOptions::default() };
+        let response = self
+            .pipeline
+            .stream(&Context::new(), &mut request, Some(options))
+            .await
+            .map_err(ArmError::from_pipeline)?;
+        let (status, headers, mut pieces) = response.deconstruct();
+        let status = u16::from(status);
+        let mut body = Vec::new();
+        while let Some(piece) = pieces.try_next().await.map_err(ArmError::from_pipeline)? {
+            if body.len() + piece.len() > BODY_BYTES_MAX {
+                return Err(malformed("an answer of ARM", "it is too large"));
+            }
+            body.extend_from_slice(&piece);
+        }
+        if !(200..300).contains(&status) {
+            return Err(ArmError::from_response(call.url.path(), status, &headers, &body));
+        }
+        Ok(Reply { status, headers, body: parse(&body)? })
+    }
+}
+
+/// How long to pause before the retry after `retries` others, or none when `error` does not call for a quick retry.
+fn pause_before_retry(error: &ArmError, retries: u32) -> Option<Duration> {
+    if retries >= RETRIES_MAX {
+        return None;
+    }
+    match error {
+        ArmError::Unreachable { source }
+            if matches!(source.kind(), ErrorKind::Connection | ErrorKind::Io) =>
+        {
+            Some(full_jitter(retries))
+        }
+        ArmError::Unavailable { status: 500 | 502 | 503 | 504, retry_after: None, .. } => {
+            Some(full_jitter(retries))
+        }
+        ArmError::Unavailable { status: 500 | 502 | 503 | 504, retry_after: Some(asked), .. } => {
+            (*asked <= QUICK_RETRY_AFTER_MAX).then_some(*asked)
+        }
+        _ => None,
+    }
+}
+
+/// Anything from nothing to the doubled backoff, so that callers that failed together do not return together.
+fn full_jitter(retries: u32) -> Duration {
+    let ceiling_ms = u64::try_from((BACKOFF * (1 << retries)).as_millis()).unwrap_or(u64::MAX);
+    // A fresh `RandomState` is seeded differently each time: enough to spread retries, without a crate for it.
+    Duration::from_millis(RandomState::new().hash_one(retries) % (ceiling_ms + 1))
+}
+
+fn parse(body: &[u8]) -> Result<Value, ArmError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(body)
+        .map_err(|source| ArmError::Malformed { what: "an answer of ARM", source: source.into() })
+}
+
+fn malformed(what: &'static str, why: &'static str) -> ArmError {
+    ArmError::Malformed { what, source: why.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use azure_core::credentials::{AccessToken, TokenRequestOptions};
+    use serde_json::json;
+
+    use super::*;
+    use crate::azure::testing::{Answer, Script, arm, id};
+
+    const ORIGIN: &str =
+        "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Cdn/profiles/p/originGroups/g/origins/o";
+    const VERSION: &str = "2025-06-01";
+
+    fn operation(query: &str) -> String {
+        format!(
+            "https://management.azure.com/subscriptions/s/providers/Microsoft.Cdn/operationresults/1{query}"
+        )
+    }
+
+    fn running(accepted: Accepted) -> (OperationUrl, Option<Duration>) {
+        match accepted {
+            Accepted::Running { operation, retry_after, .. } => (operation, retry_after),
+            Accepted::Done(body) => panic!("done: {body}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_is_followed_where_azure_says() {
+        let updating = json!({"properties": {"provisioningState": "Updating"}});
+        let succeeded = json!({"properties": {"provisioningState": "Succeeded"}});
+        let resource = format!("https://management.azure.com{ORIGIN}?api-version={VERSION}");
+        let cases = [
+            (
+                Answer::json(202, &updating)
+                    .header("azure-asyncoperation", operation("?t=a"))
+                    .header("location", operation("?t=l"))
+                    .header("retry-after", "5"),
+                Some((operation("?t=a"), Some(Duration::from_secs(5)))),
+            ),
+            (Answer::empty(202).header("location", operation("?t=l")), Some((operation("?t=l"), None))),
+            (
+                Answer::json(200, &succeeded).header("azure-asyncoperation", operation("")),
+                Some((operation(""), None)),
+            ),
+            (Answer::json(200, &updating), Some((resource.clone(), None))),
+            (Answer::json(202, &succeeded), Some((resource, None))),
+            (Answer::json(201, &succeeded).header("location", operation("")), None),
+            (Answer::json(200, &succeeded), None),
+            (Answer::empty(204), None),
+        ];
+        for (answer, expected) in cases {
+            let script = Script::new([answer]);
+            let accepted = arm(&script).patch(&id(ORIGIN), VERSION, &json!({})).await.unwrap();
+            match expected {
+                None => assert!(matches!(accepted, Accepted::Done(_)), "{accepted:?}"),
+                Some((address, wait)) => assert_eq!(running(accepted), (OperationUrl::new(address), wait)),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_look_at_an_operation_is_one_request() {
+        let failed = json!({"status": "Failed", "error": {"code": "Oops", "message": "why"}});
+        let conflict = json!({"error": {"code": "Conflict", "message": "m"}});
+        let fail = |code: &str, message: &str| OperationStatus::Failed {
+            code: code.into(),
+            message: message.into(),
+        };
+        let run = |secs: Option<u64>| OperationStatus::Running { retry_after: secs.map(Duration::from_secs) };
+        let cases = [
+            (Answer::json(200, &json!({"status": "InProgress"})).header("retry-after", "9"), run(Some(9))),
+            (Answer::json(200, &json!({"status": "succeeded"})), OperationStatus::Succeeded),
+            (Answer::json(200, &failed), fail("Oops", "why")),
+            (Answer::json(200, &json!({"status": "Canceled"})), fail("Canceled", "")),
+            (Answer::empty(202), run(None)),
+            (Answer::json(202, &json!({"properties": {"provisioningState": "Succeeded"}})), run(None)),
+            (Answer::empty(200), OperationStatus::Succeeded),
+            (Answer::empty(204), OperationStatus::Succeeded),
+            (Answer::json(200, &json!({"properties": {"provisioningState": "Updating"}})), run(None)),
+            (
+                Answer::json(200, &json!({"properties": {"provisioningState": "Succeeded"}})),
+                OperationStatus::Succeeded,
+            ),
+            (Answer::json(409, &conflict), fail("Conflict", "m")),
+        ];
+        for (answer, expected) in cases {
+            let script = Script::new([answer]);
+            let status = arm(&script).poll(&OperationUrl::new(operation("?sig=x"))).await.unwrap();
+            assert_eq!(status, expected);
+            assert_eq!(script.requests(), [format!("GET {}", operation("?sig=x"))]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operation_survives_the_ledger_and_hides_its_signature() {
+        let kept = serde_json::to_string(&OperationUrl::new(operation("?sig=secret"))).unwrap();
+        let operation: OperationUrl = serde_json::from_str(&kept).unwrap();
+        assert!(operation.as_str().ends_with("?sig=secret"));
+        assert!(!format!("{operation:?}").contains("secret"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn foreign_addresses_are_refused_before_anything_is_sent() {
+        for address in ["https://evil.example/x", "http://management.azure.com/x", "not an address"] {
+            let script = Script::new([]);
+            let polled = arm(&script).poll(&OperationUrl::new(address)).await;
+            assert!(matches!(polled, Err(ArmError::ForeignAddress { .. })), "{address}");
+            assert_eq!(script.requests(), [] as [String; 0]);
+
+            let script = Script::new([Answer::empty(202).header("azure-asyncoperation", address)]);
+            let written = arm(&script).patch(&id(ORIGIN), VERSION, &json!({})).await;
+            assert!(matches!(written, Err(ArmError::ForeignAddress { .. })), "{address}");
+
+            let script = Script::new([Answer::json(200, &json!({"value": [], "nextLink": address}))]);
+            let listed = arm(&script).list(&id("/subscriptions/s"), "origins", VERSION).await;
+            assert!(matches!(listed, Err(ArmError::ForeignAddress { .. })), "{address}");
+            assert_eq!(script.requests().len(), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_has_all_its_pages_or_is_an_error() {
+        let next = "https://management.azure.com/next?$skiptoken=2";
+        let script = Script::new([
+            Answer::json(200, &json!({"value": [1, 2], "nextLink": next})),
+            Answer::json(200, &json!({"value": [3], "nextLink": ""})),
+        ]);
+        let items = arm(&script).list(&id("/subscriptions/s"), "origins", "v").await.unwrap();
+        assert_eq!(items, [json!(1), json!(2), json!(3)]);
+        assert_eq!(
+            script.requests(),
+            [
+                "GET https://management.azure.com/subscriptions/s/origins?api-version=v".into(),
+                format!("GET {next}")
+            ]
+        );
+
+        let circle = vec![Answer::json(200, &json!({"value": [1], "nextLink": next})); PAGES_MAX];
+        let listed = arm(&Script::new(circle)).list(&id("/subscriptions/s"), "origins", "v").await;
+        assert!(matches!(listed, Err(ArmError::TooManyPages { pages: PAGES_MAX, .. })));
+
+        let listed =
+            arm(&Script::new([Answer::json(200, &json!({}))])).list(&id("/subscriptions/s"), "o", "v").await;
+        assert!(matches!(listed, Err(ArmError::Malformed { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_a_moment_cures_is_retried_and_at_most_twice() {
+        let good = || Answer::json(200, &json!({"ok": true}));
+        let cases = [
+            (vec![Answer::empty(503), good()], 2, "ok"),
+            (vec![Answer::unreachable(), Answer::empty(502), good()], 3, "ok"),
+            (vec![Answer::empty(503), Answer::empty(500), Answer::empty(504), good()], 3, "Unavailable"),
+            (vec![Answer::empty(503).header("retry-after", "30"), good()], 1, "Unavailable"),
+            (vec![Answer::empty(503).header("retry-after", "2"), good()], 2, "ok"),
+            (vec![Answer::empty(429).header("retry-after", "1"), good()], 1, "Throttled"),
+            (vec![Answer::empty(409), good()], 1, "Busy"),
+            (vec![Answer::empty(404), good()], 1, "NotFound"),
+            (vec![Answer::text(200, "<html>"), good()], 1, "Malformed"),
+        ];
+        for (answers, requests, expected) in cases {
+            for method in [Method::Get, Method::Put, Method::Patch] {
+                let script = Script::new(answers.clone());
+                let client = arm(&script);
+                let outcome = match method {
+                    Method::Get => client.get(&id(ORIGIN), VERSION).await.map(|_| ()),
+                    Method::Put => client.put(&id(ORIGIN), VERSION, &json!({})).await.map(|_| ()),
+                    _ => client.patch(&id(ORIGIN), VERSION, &json!({})).await.map(|_| ()),
+                };
+                let said = outcome.map_or_else(|error| format!("{error:?}"), |()| "ok".into());
+                assert!(said.starts_with(expected), "{said} instead of {expected}");
+                assert_eq!(script.requests().len(), requests, "{expected}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_action_is_sent_once_and_a_question_again() {
+        let script = Script::new([Answer::empty(503), Answer::json(200, &json!({}))]);
+        let posted = arm(&script).post(&id(ORIGIN), "purge", VERSION, &json!({})).await;
+        assert!(matches!(posted, Err(ArmError::Unavailable { status: 503, .. })));
+        assert_eq!(script.requests().len(), 1);
+
+        let script = Script::new([Answer::empty(503), Answer::json(200, &json!({}))]);
+        arm(&script)
+            .query("/providers/Microsoft.ResourceGraph/resources", VERSION, &json!({}))
+            .await
+            .unwrap();
+        assert_eq!(script.requests().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_ends_within_its_budget() {
+        let slow = Duration::from_secs(6);
+        let script = Script::new(vec![Answer::empty(503).after(slow); 3]);
+        let started = Instant::now();
+        let outcome = arm(&script).get(&id(ORIGIN), VERSION).await;
+        assert!(matches!(outcome, Err(ArmError::TimedOut { budget: CALL_BUDGET })), "{:?}", outcome.err());
+        assert_eq!(started.elapsed(), CALL_BUDGET);
+        assert_eq!(script.requests().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_ends_within_its_budget() {
+        let next = "https://management.azure.com/next";
+        let page = Answer::json(200, &json!({"value": [1], "nextLink": next})).after(Duration::from_secs(7));
+        let started = Instant::now();
+        let outcome = arm(&Script::new(vec![page; 9])).list(&id("/subscriptions/s"), "origins", "v").await;
+        assert!(matches!(outcome, Err(ArmError::TimedOut { .. })));
+        assert_eq!(started.elapsed(), LIST_BUDGET);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_without_end_is_not_read_to_the_end() {
+        let script = Script::new([Answer::text(200, &"x".repeat(BODY_BYTES_MAX + 1))]);
+        assert!(matches!(arm(&script).get(&id(ORIGIN), VERSION).await, Err(ArmError::Malformed { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_carry_the_token_and_the_body() {
+        let script = Script::new([Answer::empty(200)]);
+        let _ = arm(&script).patch(&id(ORIGIN), VERSION, &json!({"a": 1})).await.unwrap();
+        let sent = script.sent().remove(0);
+        assert_eq!(sent.body, json!({"a": 1}));
+        assert_eq!(
+            sent.headers.get_optional_string(&"authorization".into()).as_deref(),
+            Some("Bearer test-token")
+        );
+        assert_eq!(
+            sent.headers.get_optional_string(&"content-type".into()).as_deref(),
+            Some("application/json")
+        );
+    }
+
+    #[derive(Debug)]
+    struct NoCredential;
+
+    #[async_trait::async_trait]
+    impl TokenCredential for NoCredential {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            Err(azure_core::Error::with_message(ErrorKind::Credential, "no identity"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_token_is_not_an_unreachable_azure() {
+        let script = Script::new([]);
+        let endpoint = ArmEndpoint::public_cloud().unwrap();
+        let client = ArmClient::new(endpoint, Arc::new(NoCredential), script.clone());
+        assert!(matches!(client.get(&id(ORIGIN), VERSION).await, Err(ArmError::NoToken { .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_simulated_azure_sees_the_same_request_on_loopback() {
+        let script = Script::new([
+            Answer::empty(202).header("azure-asyncoperation", operation("?sig=x")),
+            Answer::empty(202),
+        ]);
+        let endpoint = ArmEndpoint::public_cloud().unwrap().with_loopback("http://127.0.0.1:7071").unwrap();
+        let credential = Arc::new(crate::azure::credential::StaticCredential::new("t"));
+        let client = ArmClient::new(endpoint, credential, script.clone());
+        let (operation, _) = running(client.patch(&id(ORIGIN), VERSION, &json!({})).await.unwrap());
+        let _ = client.poll(&operation).await.unwrap();
+        let addresses = [
+            format!("PATCH http://127.0.0.1:7071{ORIGIN}?api-version={VERSION}"),
+            "GET http://127.0.0.1:7071/subscriptions/s/providers/Microsoft.Cdn/operationresults/1?sig=x"
+                .into(),
+        ];
+        assert_eq!(script.requests(), addresses);
+    }
+}
