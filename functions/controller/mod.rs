@@ -1,6 +1,8 @@
-//! What the controller's functions call: evaluate, execute, observe. Everything it touches is a port.
+//! What the controller's functions call: evaluate, execute, observe. Everything it touches is a port or Azure's HTTP.
 
+mod azure;
 mod evaluate;
+mod execute;
 mod observe;
 
 use std::sync::Arc;
@@ -8,8 +10,9 @@ use std::sync::Arc;
 use adapters::{AuditStore, Clock, GateStore, Ledger, StoreError};
 use domain::Policy;
 
-pub use evaluate::{Evaluation, evaluate};
-pub use observe::{observe_cosmos, observe_stamps};
+pub use azure::{Azure, DirectClient};
+pub use evaluate::{Evaluation, evaluate, situation};
+pub use observe::{Cadence, observe_cosmos, observe_stamps};
 
 /// The controller's ports and policy; one per process.
 pub struct Controller {
@@ -23,6 +26,10 @@ pub struct Controller {
     pub gates: Arc<dyn GateStore>,
     /// The append-only copy of the audit.
     pub audit: Arc<dyn AuditStore>,
+    /// ARM, and the way to the stamps.
+    pub azure: Azure,
+    /// When the slower observers last looked.
+    pub cadence: Cadence,
     /// This process, for claims and logs.
     pub instance: String,
 }
@@ -33,4 +40,18 @@ pub enum ControllerError {
     /// The ledger, the gates or the audit store.
     #[error("use a store")]
     Store(#[from] StoreError),
+    /// The state was written by a newer version of Cordon.
+    #[error("read state of schema {found}: this binary knows {known}; upgrade it before it may act")]
+    NewerState {
+        /// What is stored.
+        found: u32,
+        /// What we know.
+        known: u32,
+    },
+    /// Others kept committing in between.
+    #[error("commit within {rounds} rounds: another instance keeps committing; the next wake-up goes on")]
+    Contended {
+        /// How often we tried.
+        rounds: u32,
+    },
 }

@@ -19,7 +19,7 @@ pub fn effect(effect: &Effect) -> String {
         Effect::SetOrigin { stamp, enabled: EnabledState::Enabled } => format!("enable the origin of {stamp}"),
         Effect::SetOrigin { stamp, enabled: EnabledState::Disabled } => format!("disable the origin of {stamp}"),
         Effect::RaiseFloor { stamp, minimum, .. } => format!("keep at least {minimum} instances in {stamp}"),
-        Effect::RestoreFloor { stamp } => format!("give back the instances of {stamp}"),
+        Effect::RestoreFloor { stamp, .. } => format!("give back the instances of {stamp}"),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
 use crate::state::{
     Approval, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage, StampCase, WorkloadState,
 };
-use crate::step::{Step, StepOutcome, StepResult, StepStatus};
+use crate::step::{Effect, FailureCode, Step, StepOutcome, StepResult, StepStatus};
 use crate::{EvidenceClass, StampId, StoredStep, Timestamp};
 
 /// Event ids remembered, at the most; beyond it the oldest are forgotten and the horizon is shorter than the policy's.
@@ -69,7 +69,12 @@ pub fn fold(state: &mut WorkloadState, steps: &mut [StoredStep], items: &[InboxI
         }
         match &item.body {
             ItemBody::Command { command } => notes.push(obey(state, command)),
-            ItemBody::Outcome { outcome } => notes.extend(conclude(steps, outcome, policy)),
+            ItemBody::Outcome { outcome } => {
+                if let Some(step) = conclude(steps, outcome, policy) {
+                    notes.push(FoldNote::StepEnded { text: in_words(step) });
+                    remember_floor(state, step, &outcome.result);
+                }
+            }
             ItemBody::Refused { refusal } => notes.push(FoldNote::Refused { refusal: refusal.clone() }),
             ItemBody::Observed { signals, facts } => {
                 notes.extend(take_facts(state, facts, item.event_at));
@@ -204,7 +209,8 @@ fn take_topology(state: &mut WorkloadState, stamps: &[crate::facts::StampFacts],
     notes
 }
 
-fn conclude(steps: &mut [StoredStep], outcome: &StepOutcome, policy: &Policy) -> Option<FoldNote> {
+/// Takes an outcome into its step; the step, if it came to an end by it.
+fn conclude<'a>(steps: &'a mut [StoredStep], outcome: &StepOutcome, policy: &Policy) -> Option<&'a Step> {
     let step = &mut steps.iter_mut().find(|stored| stored.step.id == outcome.step)?.step;
     if !step.is_live() || outcome.attempt < step.attempts {
         return None; // A late outcome of an attempt that was taken over: the newer attempt's word counts.
@@ -222,14 +228,26 @@ fn conclude(steps: &mut [StoredStep], outcome: &StepOutcome, policy: &Policy) ->
                 return None;
             }
             let detail = format!("{code:?} after {} attempts: {detail}", step.attempts);
-            step.status = StepStatus::Failed { at: outcome.at, code: crate::FailureCode::AttemptsSpent, detail };
+            step.status = StepStatus::Failed { at: outcome.at, code: FailureCode::AttemptsSpent, detail };
         }
-        StepResult::Done => step.status = StepStatus::Done { verified_at: outcome.at },
+        StepResult::Done { .. } => step.status = StepStatus::Done { verified_at: outcome.at },
         StepResult::Failed { code, detail } => {
             step.status = StepStatus::Failed { at: outcome.at, code: *code, detail: detail.clone() };
         }
     }
-    Some(FoldNote::StepEnded { text: in_words(step) })
+    Some(step)
+}
+
+/// What we set is ours to give back; what somebody else changed meanwhile is not.
+fn remember_floor(state: &mut WorkloadState, step: &Step, result: &StepResult) {
+    let Some(case) = state.cases.get_mut(step.effect.stamp()) else { return };
+    match (&step.effect, result) {
+        (Effect::RaiseFloor { minimum, .. }, StepResult::Done { recorded }) => case.floor_recorded = recorded.or(Some(*minimum)),
+        (Effect::RestoreFloor { .. }, StepResult::Done { .. } | StepResult::Failed { code: FailureCode::NotOurs, .. }) => {
+            case.floor_recorded = None;
+        }
+        _ => {}
+    }
 }
 
 fn in_words(step: &Step) -> String {

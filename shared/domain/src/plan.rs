@@ -175,10 +175,8 @@ fn floor_wanted(stamp: &StampId, case: &StampCase, situation: &Situation, policy
     let capacity = situation.state.capacity.get(stamp);
     let ours = capacity.and_then(|capacity| capacity.our_floor);
     let Some(minimum) = case.floor else {
-        ours?;
-        let effect = Effect::RestoreFloor { stamp: stamp.clone() };
-        let read_at = capacity.map(|capacity| capacity.read_at)?;
-        return (!done_since(&situation.steps, &effect, read_at)).then_some(Wanted { effect, purpose: Purpose::Restore });
+        let effect = Effect::RestoreFloor { stamp: stamp.clone(), recorded: case.floor_recorded? };
+        return Some(Wanted { effect, purpose: Purpose::Restore });
     };
     let lifetime = policy.capacity.floor_lifetime.get();
     let until = capacity.and_then(|capacity| capacity.our_floor_until);

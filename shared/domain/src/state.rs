@@ -70,6 +70,8 @@ pub struct StampCase {
     pub origin: EnabledState,
     /// The capacity floor we want here: instances.
     pub floor: Option<u32>,
+    /// The floor that we set and have not given back: instances.
+    pub floor_recorded: Option<u32>,
     /// When the present case began to show.
     pub first_symptom_at: Option<Timestamp>,
     /// When the cordon was decided.
@@ -369,6 +371,7 @@ impl StampCase {
             gate: GatePosition::Open,
             origin: EnabledState::Enabled,
             floor: None,
+            floor_recorded: None,
             first_symptom_at: None,
             decided_at: None,
             ready_deadline: None,

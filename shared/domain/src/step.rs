@@ -44,6 +44,8 @@ pub enum Effect {
     RestoreFloor {
         /// The stamp.
         stamp: StampId,
+        /// The minimum that we had set; another one there now is somebody else's.
+        recorded: u32,
     },
 }
 
@@ -66,7 +68,7 @@ impl Effect {
             Self::SetGate { stamp, .. }
             | Self::SetOrigin { stamp, .. }
             | Self::RaiseFloor { stamp, .. }
-            | Self::RestoreFloor { stamp } => stamp,
+            | Self::RestoreFloor { stamp, .. } => stamp,
         }
     }
 
@@ -102,7 +104,7 @@ impl Effect {
                 Self::RaiseFloor { stamp: a, minimum: p, .. },
                 Self::RaiseFloor { stamp: b, minimum: q, .. },
             ) => a == b && p == q,
-            (Self::RestoreFloor { stamp: a }, Self::RestoreFloor { stamp: b }) => a == b,
+            (Self::RestoreFloor { stamp: a, .. }, Self::RestoreFloor { stamp: b, .. }) => a == b,
             _ => false,
         }
     }
@@ -246,7 +248,11 @@ pub struct StepOutcome {
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum StepResult {
     /// Done and read back.
-    Done,
+    Done {
+        /// A floor's minimum as it was set, which may be more than was asked for; ours to give back is only this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recorded: Option<u32>,
+    },
     /// Accepted; look again at `poll_at`.
     Accepted {
         /// The operation's address, opaque.

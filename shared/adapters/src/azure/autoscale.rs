@@ -259,6 +259,21 @@ pub fn maximum(setting: &Value, now: Timestamp) -> Result<u32, AutoscaleError> {
     Ok(active_capacity(setting, now)?.maximum)
 }
 
+/// Our floor as it stands in the setting: its minimum and its end, unless it has ended by `now`.
+///
+/// # Errors
+/// When the setting cannot be read.
+pub fn standing_floor(
+    setting: &Value,
+    profile_name: &str,
+    now: Timestamp,
+) -> Result<Option<(u32, Timestamp)>, AutoscaleError> {
+    let mut ours = profiles(setting)?.iter().filter(|profile| is_named(profile, profile_name));
+    let Some(profile) = ours.next() else { return Ok(None) };
+    let Some((_, end)) = fixed_date(profile).filter(|(_, end)| *end > now) else { return Ok(None) };
+    Ok(Some((capacity(profile)?.minimum, end)))
+}
+
 impl Capacity {
     fn lower(self, other: Self) -> Self {
         Self {

@@ -1,0 +1,123 @@
+//! The workload's Cosmos account: the state of its regions, and how requests to each of them fare.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use adapters::azure::arm::{ArmError, ResourceId};
+use adapters::azure::metrics::{self, Aggregation, MetricSeries, MetricsQuery};
+use adapters::azure::{ProvisioningState, cosmos_account};
+use domain::state::WorkloadState;
+use domain::{EvidenceClass, FailureKind, Measure, RegionName, Scope, Signal, Standing, Timestamp, Verdict};
+
+use super::Run;
+use crate::controller::Controller;
+
+/// How far back request metrics are read: longer than their lag.
+const SPAN: Duration = Duration::from_secs(6 * 60);
+/// A minute with fewer requests says nothing about a ratio.
+const REQUESTS_MIN: u64 = 20;
+/// A sample stands for the middle of its minute.
+const HALF_MINUTE: Duration = Duration::from_secs(30);
+
+/// Source of the account document within the class.
+const ACCOUNT: &str = "cosmos-account";
+/// Source of `TotalRequests` within the class.
+const REQUESTS: &str = "cosmos-requests";
+
+pub(super) async fn read(controller: &Controller, state: &WorkloadState, now: Timestamp, run: &mut Run) {
+    let Some(id) = controller.policy.workload.cosmos_account.as_deref().and_then(|id| ResourceId::parse(id).ok()) else { return };
+    match account(controller, &id, state, now).await {
+        Ok(signals) => run.signals.extend(signals),
+        Err(error) => run.unreadable("cosmos account", &error),
+    }
+    let query = MetricsQuery {
+        metrics: &["TotalRequests"],
+        aggregation: Aggregation::Count,
+        split_by: &["Region", "StatusCode"],
+        from: now.before(SPAN),
+        to: now,
+    };
+    match metrics::read(&controller.azure.arm, &id, &query).await {
+        Ok(series) => run.signals.extend(requests(&series, state)),
+        Err(error) => run.unreadable("cosmos request metric", &error),
+    }
+}
+
+fn signal(region: &RegionName, source: &str, verdict: Verdict, observed_at: Timestamp) -> Signal {
+    Signal {
+        scope: Scope::Region(region.clone()),
+        class: EvidenceClass::Data,
+        source: source.to_owned(),
+        verdict,
+        observed_at,
+        standing: Standing::Sample,
+        failure: None,
+        measure: None,
+        note: String::new(),
+    }
+}
+
+/// A region that is out says so; one that is in says only that nobody took it out, which is no proof of health.
+async fn account(controller: &Controller, id: &ResourceId, state: &WorkloadState, now: Timestamp) -> Result<Vec<Signal>, ArmError> {
+    let account = cosmos_account::get(&controller.azure.arm, id).await?;
+    let mut signals = Vec::new();
+    for region in regions(state) {
+        let location = account.locations.iter().find(|location| location.region == region);
+        let was_there = state.topology.stamps.values().filter(|stamp| stamp.region == region).any(|stamp| {
+            let track = state.evidence.get(&stamp.stamp).and_then(|evidence| evidence.get(&EvidenceClass::Data)?.get(ACCOUNT));
+            track.is_some()
+        });
+        let verdict = match location.map(|location| &location.provisioning_state) {
+            Some(ProvisioningState::Failed) => Verdict::Unhealthy,
+            Some(ProvisioningState::InTransition(text)) if text.eq_ignore_ascii_case("offline") => Verdict::Unhealthy,
+            Some(_) => Verdict::Unobserved,
+            // A region taken offline disappears from the account; one that never had a replica is not a fault.
+            None if was_there => Verdict::Unhealthy,
+            None => continue,
+        };
+        let failure = (verdict == Verdict::Unhealthy).then_some(FailureKind::Unreachable);
+        signals.push(Signal { failure, ..signal(&region, ACCOUNT, verdict, now) });
+    }
+    Ok(signals)
+}
+
+fn regions(state: &WorkloadState) -> std::collections::BTreeSet<RegionName> {
+    state.topology.stamps.values().map(|stamp| stamp.region.clone()).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "request counts of one minute")]
+fn requests(series: &[MetricSeries], state: &WorkloadState) -> Vec<Signal> {
+    let known = regions(state);
+    let mut counts: BTreeMap<(RegionName, Timestamp), Measure> = BTreeMap::new();
+    for one in series {
+        let region = one.dimensions.get("region").map(|name| RegionName::from_display(name));
+        let Some(region) = region.filter(|region| known.contains(region)) else { continue };
+        let status: u16 = one.dimensions.get("statuscode").and_then(|code| code.parse().ok()).unwrap_or(0);
+        // 429 is a matter of throughput, not of the region; 408, 410 and 5xx are the region's.
+        let failed = matches!(status, 408 | 410 | 500..);
+        for (minute, value) in &one.points {
+            let Some(count) = value else { continue };
+            let sum = counts.entry((region.clone(), *minute)).or_insert(Measure { failed: 0, total: 0 });
+            sum.total += count.max(0.0).round() as u64;
+            sum.failed += if failed { count.max(0.0).round() as u64 } else { 0 };
+        }
+    }
+    let newest = |region: &RegionName| {
+        let stamps = state.topology.stamps.values().filter(|stamp| stamp.region == *region);
+        stamps
+            .filter_map(|stamp| state.evidence.get(&stamp.stamp)?.get(&EvidenceClass::Data)?.get(REQUESTS))
+            .map(|track| track.run.last_seen)
+            .max()
+            .unwrap_or_default()
+    };
+    counts
+        .into_iter()
+        .filter(|(_, measure)| measure.total >= REQUESTS_MIN)
+        .map(|((region, minute), measure)| (minute + HALF_MINUTE, region, measure))
+        .filter(|(observed_at, region, _)| *observed_at > newest(region))
+        .map(|(observed_at, region, measure)| Signal {
+            measure: Some(measure),
+            ..signal(&region, REQUESTS, Verdict::Healthy, observed_at)
+        })
+        .collect()
+}
