@@ -15,6 +15,8 @@ use crate::world::{SimResourceIds, StampResourceIds};
 
 mod payload;
 
+pub(crate) use payload::display_name;
+
 use payload::AlertInstance;
 
 /// Failed probes are exported in batches of this many seconds. Assumed.

@@ -150,7 +150,7 @@ impl World {
             conditions: conditions(&[], spec, &marks, 0),
             edge: Edge::new(seed, spec, scenario.demand.pops, &scenario.front_door),
             stamps: spec.iter().cloned().map(Stamp::new).collect(),
-            metrics: Metrics::new(seed, spec.len()),
+            metrics: Metrics::new(seed, spec.len(), start),
             telemetry: Telemetry::new(scenario, seed, start, &ids),
             arm: ArmState::new(scenario, &ids),
             ids,
