@@ -219,7 +219,7 @@ fn minutes(duration: &Value) -> u32 {
 mod tests {
     use super::*;
 
-    fn setting(profiles: Value) -> Value {
+    fn setting(profiles: &Value) -> Value {
         json!({ "properties": { "enabled": true, "profiles": profiles } })
     }
 
@@ -277,16 +277,16 @@ mod tests {
     fn limits_come_before_rules() {
         let now = Timestamp::parse(NOON).unwrap();
         let raised =
-            setting(json!([fixed("failover", "2026-11-22T11:00:00Z", "2026-11-22T13:00:00Z", "21")]));
+            setting(&json!([fixed("failover", "2026-11-22T11:00:00Z", "2026-11-22T13:00:00Z", "21")]));
         assert_eq!(wanted(&raised, now, 7, &mut EngineMemory::default(), |_| Some(10.0)), 21);
         // A manual capacity outside the limits is put back.
-        let plain = setting(default_profiles("/plan", (2, 9)));
+        let plain = setting(&default_profiles("/plan", (2, 9)));
         assert_eq!(wanted(&plain, now, 20, &mut EngineMemory::default(), |_| Some(50.0)), 9);
     }
 
     #[test]
     fn rules_scale_out_by_two_and_in_by_one_with_a_cool_down() {
-        let plain = setting(default_profiles("/plan", (2, 30)));
+        let plain = setting(&default_profiles("/plan", (2, 30)));
         let mut memory = EngineMemory::default();
         let now = Timestamp::parse(NOON).unwrap();
         assert_eq!(wanted(&plain, now, 7, &mut memory, |_| Some(90.0)), 9);
@@ -306,7 +306,7 @@ mod tests {
         let mut profiles = default_profiles("/plan", (2, 30));
         profiles[0]["capacity"]["default"] = json!("6");
         let now = Timestamp::parse(NOON).unwrap();
-        assert_eq!(wanted(&setting(profiles.clone()), now, 4, &mut EngineMemory::default(), |_| None), 6);
-        assert_eq!(wanted(&setting(profiles), now, 9, &mut EngineMemory::default(), |_| None), 9);
+        assert_eq!(wanted(&setting(&profiles), now, 4, &mut EngineMemory::default(), |_| None), 6);
+        assert_eq!(wanted(&setting(&profiles), now, 9, &mut EngineMemory::default(), |_| None), 9);
     }
 }

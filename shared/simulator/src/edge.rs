@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::draw::{About, Seed, entity};
+use crate::health::ProbeReply;
 use crate::scenario::{FrontDoorSpec, StampSpec};
 
 /// A location's own stamp is this far, in milliseconds. Assumed: a round trip within a continent's half.
@@ -119,17 +120,18 @@ impl Edge {
     /// Location and stamp of each probe due in second `t`.
     pub(crate) fn due(&self, t: u32) -> impl Iterator<Item = (usize, usize)> {
         self.pops.iter().enumerate().flat_map(move |(p, pop)| {
-            let due =
-                move |s: &usize| pop.settings[*s].enabled && (t + pop.phase_s[*s]) % pop.interval_s == 0;
+            let due = move |s: &usize| {
+                pop.settings[*s].enabled && (t + pop.phase_s[*s]).is_multiple_of(pop.interval_s)
+            };
             (0..pop.settings.len()).filter(due).map(move |s| (p, s))
         })
     }
 
     /// Takes the outcome of one probe into the location's judgement.
-    pub(crate) fn judge(&mut self, pop: usize, stamp: usize, good: bool) {
+    pub(crate) fn judge(&mut self, pop: usize, stamp: usize, reply: ProbeReply) {
         let pop = &mut self.pops[pop];
         let kept = (1_u16 << self.spec.sample_size) - 1;
-        let samples = (u16::from(pop.samples[stamp]) << 1 | u16::from(good)) & kept;
+        let samples = (u16::from(pop.samples[stamp]) << 1 | u16::from(reply.is_good())) & kept;
         pop.samples[stamp] = samples as u8;
         let healthy = samples.count_ones() >= self.spec.samples_required;
         if healthy != pop.healthy[stamp] {

@@ -59,6 +59,13 @@ pub enum ProbeReply {
     Failed,
 }
 
+impl ProbeReply {
+    /// Front Door takes 200 for good, and nothing else.
+    pub fn is_good(self) -> bool {
+        self == Self::Status(200)
+    }
+}
+
 /// Runs the probes of this second: asks the health service where the world lets the probe through, and hands each reply
 /// to the world. The lock is never held while the service is asked.
 pub async fn run_probes(world: &Arc<Mutex<World>>, hook: &dyn HealthEndpoint) {

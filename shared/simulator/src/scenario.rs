@@ -389,7 +389,31 @@ macro_rules! builtin {
     };
 }
 
-const BUILTIN: &[(&str, &str)] = builtin!["contoso-shoes", "hard-loss",];
+const BUILTIN: &[(&str, &str)] = builtin![
+    "contoso-shoes",
+    "hard-loss",
+    "hard-loss-n1",
+    "gray-failure",
+    "gray-failure-n1",
+    "relapse",
+    "false-alarm-one-class",
+    "alert-without-evidence",
+    "resolved-while-bad",
+    "cosmos-region-lost",
+    "cosmos-bad-in-two-regions",
+    "both-regions-at-once",
+    "edge-only-failure",
+    "survivors-cannot-grow",
+    "survivor-overloaded-by-loss",
+    "survivor-failing-while-first-out",
+    "controller-lost-while-gate-closed",
+    "three-stamps-latch-frozen-and-thawed",
+    "second-region-within-velocity-limit",
+    "witness-blind",
+    "arm-down-during-loss",
+    "ledger-down-during-loss",
+    "demand-surge",
+];
 
 fn default_seed() -> u64 {
     7

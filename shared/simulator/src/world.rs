@@ -218,8 +218,8 @@ impl World {
 
     /// Takes the outcome of a probe into the location's judgement, the metric and the probe log.
     pub fn apply_probe(&mut self, probe: &EdgeProbe, reply: ProbeReply) {
-        let good = reply == ProbeReply::Status(200);
-        self.edge.judge(probe.pop_index, probe.stamp_index, good);
+        let good = reply.is_good();
+        self.edge.judge(probe.pop_index, probe.stamp_index, reply);
         let minute = self.metrics.at(probe.stamp_index, self.t);
         minute.probes += 1;
         minute.good_probes += u32::from(good);
@@ -501,3 +501,6 @@ fn resource_ids(scenario: &Scenario, seed: Seed) -> SimResourceIds {
         subscription,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,12 @@ const MINUTES_DEFAULT: u32 = 60;
 /// One value of one minute with its dimensions, name in lower case.
 type Sample = (Vec<(&'static str, String)>, f64);
 
+/// The dimensions asked for, with the values of one series.
+type SeriesKey = Vec<(String, String)>;
+
+/// By minute: the sum, and how many values were summed.
+type Points = BTreeMap<u32, (f64, u32)>;
+
 /// How a metric is told to be summed up.
 struct Metric {
     name: &'static str,
@@ -112,8 +118,7 @@ fn metric_document(
     (from, until): (u32, u32),
     filter: &Filter,
 ) -> Value {
-    // Dimensions asked for, then minute: the sum, and how many were summed.
-    let mut series: BTreeMap<Vec<(String, String)>, BTreeMap<u32, (f64, u32)>> = BTreeMap::new();
+    let mut series: BTreeMap<SeriesKey, Points> = BTreeMap::new();
     for minute in from..until {
         for s in 0..world.stamps.len() {
             let Some(bucket) = world.metrics.visible(metric.name, s, minute, world.t) else { continue };
@@ -126,7 +131,7 @@ fn metric_document(
         }
     }
     let mean = metric.aggregation == "average";
-    let data = |points: &BTreeMap<u32, (f64, u32)>| -> Vec<Value> {
+    let data = |points: &Points| -> Vec<Value> {
         let point = |(minute, (sum, count)): (&u32, &(f64, u32))| {
             let at = minute_at(world, *minute);
             let value = if mean { sum / f64::from(*count) } else { sum.round() };
@@ -223,7 +228,7 @@ impl Filter {
     }
 
     /// The series a sample belongs to, or none if it is filtered out.
-    fn key(&self, dimensions: &[(&'static str, String)]) -> Option<Vec<(String, String)>> {
+    fn key(&self, dimensions: &[(&'static str, String)]) -> Option<SeriesKey> {
         let value_of =
             |name: &str| dimensions.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
         self.terms
