@@ -275,3 +275,6 @@ fn arm_response(response: &ArmResponse) -> Response {
     }
     http
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,17 +78,21 @@ fn document(request: &ArmRequest, response: &ArmResponse) -> Value {
         let secret = name.eq_ignore_ascii_case("authorization");
         (name.clone(), json!(if secret { "Bearer REDACTED" } else { value.as_str() }))
     };
-    json!({
+    let mut document = json!({
         "liveRequest": {
             "method": request.method,
             "url": format!("{MANAGEMENT}{}{query}", request.path),
-            "headers": request.headers.iter().map(shown).collect::<serde_json::Map<_, _>>(),
-            "body": request.body
+            "headers": request.headers.iter().map(shown).collect::<serde_json::Map<_, _>>()
         },
         "liveResponse": {
             "statusCode": response.status.to_string(),
             "headers": response.headers.iter().map(shown).collect::<serde_json::Map<_, _>>(),
             "body": response.body
         }
-    })
+    });
+    // No body is something else than a body of `null`.
+    if !request.body.is_null() {
+        document["liveRequest"]["body"] = request.body.clone();
+    }
+    document
 }

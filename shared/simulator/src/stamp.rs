@@ -23,12 +23,12 @@ pub(crate) const QUEUE_K: f64 = 0.3;
 /// See [`QUEUE_K`].
 pub(crate) const QUEUE_N: i32 = 8;
 /// Median service time at and above saturation, in milliseconds: the length of the application's own queue. Assumed.
-pub(crate) const SATURATED_MS: f64 = 3_000.0;
+pub(crate) const SATURATED_MS: f64 = 2_000.0;
 /// Part of the goodput that refusing and timing out costs when twice the capacity arrives. Assumed; measured systems
 /// without admission control lose far more.
 pub(crate) const OVERLOAD_LOSS: f64 = 0.3;
 /// Processor time shown by Azure Monitor when the stamp is exactly full, in per cent. Assumed.
-pub(crate) const CPU_AT_FULL_PCT: f64 = 90.0;
+pub(crate) const CPU_AT_FULL_PCT: f64 = 85.0;
 /// Above this utilisation the health endpoint itself starts to miss Front Door's probes. Assumed: thread starvation.
 pub(crate) const PROBE_STARVATION_RHO: f64 = 1.5;
 /// Part of the probes missed at twice [`PROBE_STARVATION_RHO`]; it grows linearly up to there and no further. Assumed.
@@ -38,7 +38,9 @@ pub(crate) const BASELINE_ERRORS: f64 = 0.000_2;
 /// Part of the application's requests that need Cosmos DB. Assumed: all but static answers.
 pub(crate) const NEEDS_COSMOS: f64 = 0.98;
 /// Share of requests and multiple of the median, from fast to slow: a long-tailed service time.
-pub(crate) const SPREAD: [(f64, f64); 5] = [(0.5, 0.8), (0.3, 1.2), (0.15, 2.0), (0.04, 3.5), (0.01, 6.0)];
+/// No step lies at a percentile that a report asks for. Assumed.
+pub(crate) const SPREAD: [(f64, f64); 6] =
+    [(0.5, 0.75), (0.25, 1.1), (0.15, 1.6), (0.06, 2.4), (0.025, 3.5), (0.015, 5.0)];
 /// Seconds of utilisation kept for the autoscale engine.
 const UTILISATION_KEPT: usize = 900;
 

@@ -73,6 +73,17 @@ pub(crate) struct Telemetry {
     rules: Vec<RuleState>,
 }
 
+/// The moments that a message names.
+#[derive(Clone, Copy, Debug)]
+struct Moments {
+    /// The incident began.
+    began: Timestamp,
+    /// What this message tells of happened.
+    happened: Timestamp,
+    /// The message was written.
+    sent: Timestamp,
+}
+
 /// The metric alert rule of one stamp.
 #[derive(Clone, Debug, Default)]
 struct RuleState {
@@ -95,7 +106,12 @@ impl Telemetry {
             rules: vec![RuleState::default(); scenario.stamps.len()],
         };
         for (n, alert) in scenario.alerts.iter().enumerate() {
-            telemetry.schedule(n as u64, alert, ids);
+            // All communications of one incident name the same beginning: that of the first one.
+            let same = |a: &&AlertSpec| {
+                a.kind == alert.kind && a.region == alert.region && a.service == alert.service
+            };
+            let began_s = scenario.alerts.iter().filter(same).map(|a| a.at_s).min().unwrap_or(alert.at_s);
+            telemetry.schedule((n as u64, began_s), alert, ids);
         }
         telemetry
     }
@@ -185,12 +201,13 @@ impl Telemetry {
         self.queue(t + METRIC_ALERT_DELIVERY_S, Delivery::ActionGroup { body });
     }
 
-    fn schedule(&mut self, n: u64, alert: &AlertSpec, ids: &SimResourceIds) {
+    fn schedule(&mut self, (n, began_s): (u64, u32), alert: &AlertSpec, ids: &SimResourceIds) {
         let delay_s = alert.delay_s.unwrap_or_else(|| self.usual_delay_s(n, alert.kind));
+        let began = self.start + Duration::from_secs(u64::from(began_s));
         let happened = self.start + Duration::from_secs(u64::from(alert.at_s));
         let sent = happened + Duration::from_secs(u64::from(delay_s));
         let first_at = alert.at_s.saturating_add(delay_s);
-        for delivery in self.messages(n, alert, (happened, sent), ids) {
+        for delivery in self.messages(n, alert, Moments { began, happened, sent }, ids) {
             for copy in 0..alert.copies {
                 self.queue(first_at.saturating_add(copy * COPY_SPACING_S), delivery.clone());
             }
@@ -213,13 +230,8 @@ impl Telemetry {
         }
     }
 
-    fn messages(
-        &self,
-        n: u64,
-        alert: &AlertSpec,
-        (happened, sent): (Timestamp, Timestamp),
-        ids: &SimResourceIds,
-    ) -> Vec<Delivery> {
+    fn messages(&self, n: u64, alert: &AlertSpec, at: Moments, ids: &SimResourceIds) -> Vec<Delivery> {
+        let Moments { happened, sent, .. } = at;
         let stamp = alert.stamp.as_ref().and_then(|id| ids.stamps.iter().find(|s| s.stamp == *id));
         let id = self.seed.guid(entity("alert"), n);
         let body = match (alert.kind, stamp) {
@@ -230,8 +242,7 @@ impl Telemetry {
                     tracking_id: payload::tracking_id(self.seed, region, &alert.service),
                     region,
                     alert,
-                    happened,
-                    sent,
+                    at,
                 };
                 let body = payload::service_health(&incident, &ids.subscription);
                 let messages = vec![payload::service_health_export(&incident, &ids.subscription).to_string()];

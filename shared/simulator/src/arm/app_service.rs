@@ -97,7 +97,6 @@ pub(super) fn document(world: &World, s: usize) -> Value {
             "status": "Ready",
             "maximumNumberOfWorkers": PLAN_WORKERS_MAX,
             "numberOfWorkers": stamp.ready,
-            "currentNumberOfWorkers": stamp.ready,
             "geoRegion": location,
             "numberOfSites": 1,
             "isSpot": false,

@@ -43,7 +43,7 @@ fn operation(world: &World, id: &str) -> ArmResponse {
     };
     let status = if operation.control_done() { "Succeeded" } else { "InProgress" };
     let body = json!({
-        "id": operation_path(world, &operation.id), "name": operation.id, "status": status, "error": null
+        "id": operation_path(world, &operation.id), "name": operation.id, "status": status
     });
     let answer = ArmResponse::ok(body);
     if operation.control_done() { answer } else { answer.with_header("retry-after", POLL_S) }
@@ -125,7 +125,6 @@ fn origin_document(world: &World, origin: usize) -> Value {
         "name": last_segment(&stamp.origin),
         "properties": {
             "originGroupName": last_segment(&world.ids.origin_group),
-            "azureOrigin": null,
             "hostName": stamp.host,
             "httpPort": 80,
             "httpsPort": 443,
@@ -159,7 +158,6 @@ fn group_document(world: &World) -> Value {
                 "probeProtocol": "Https",
                 "probeIntervalInSeconds": spec.probe_interval_s
             },
-            "trafficRestorationTimeToHealedOrNewEndpointsInMinutes": null,
             "sessionAffinityState": "Disabled",
             "provisioningState": "Succeeded",
             "deploymentStatus": "NotStarted"

@@ -3,6 +3,7 @@
 use domain::Timestamp;
 use serde_json::{Value, json};
 
+use super::Moments;
 use crate::draw::{Seed, entity};
 use crate::health::{EdgeProbe, ProbeReply};
 use crate::scenario::{AlertSpec, AlertStage, Synthetic};
@@ -22,8 +23,7 @@ pub(super) struct Incident<'a> {
     pub(super) tracking_id: String,
     pub(super) region: &'a str,
     pub(super) alert: &'a AlertSpec,
-    pub(super) happened: Timestamp,
-    pub(super) sent: Timestamp,
+    pub(super) at: Moments,
 }
 
 /// Display names of the regions a scenario may use; Azure names regions this way in Service Health and Cosmos DB.
@@ -155,7 +155,7 @@ pub(super) fn service_health(incident: &Incident<'_>, subscription: &str) -> Val
         "monitoringService": "ServiceHealth",
         "alertTargetIDs": [format!("/subscriptions/{subscription}")],
         "originAlertId": incident.id,
-        "firedDateTime": incident.sent,
+        "firedDateTime": incident.at.sent,
         "description": "Service Health incidents of the workload's regions",
         "essentialsVersion": "1.0",
         "alertContextVersion": "1.0"
@@ -167,7 +167,7 @@ pub(super) fn service_health(incident: &Incident<'_>, subscription: &str) -> Val
         "caller": null,
         "correlationId": incident.id,
         "eventSource": 2,
-        "eventTimestamp": incident.sent,
+        "eventTimestamp": incident.at.sent,
         "httpRequest": null,
         "eventDataId": incident.id,
         "level": 3,
@@ -176,7 +176,7 @@ pub(super) fn service_health(incident: &Incident<'_>, subscription: &str) -> Val
         "properties": incident_properties(incident),
         "status": stage(incident.alert.stage),
         "subStatus": null,
-        "submissionTimestamp": incident.sent,
+        "submissionTimestamp": incident.at.sent,
         "ResourceType": null
     });
     common_schema(&essentials, &context, &Value::Null)
@@ -185,7 +185,7 @@ pub(super) fn service_health(incident: &Incident<'_>, subscription: &str) -> Val
 /// The same record as a diagnostic setting of the activity log exports it to an Event Hub.
 pub(super) fn service_health_export(incident: &Incident<'_>, subscription: &str) -> Value {
     json!({ "records": [{
-        "time": incident.sent,
+        "time": incident.at.sent,
         "resourceId": format!("/SUBSCRIPTIONS/{}", subscription.to_uppercase()),
         "correlationId": incident.id,
         "operationName": "Microsoft.ServiceHealth/incident/action",
@@ -332,7 +332,7 @@ fn incident_properties(incident: &Incident<'_>) -> Value {
         "communication": text,
         "incidentType": "Incident",
         "trackingId": incident.tracking_id,
-        "impactStartTime": incident.happened,
+        "impactStartTime": incident.at.began,
         "impactedServices": impacted.to_string(),
         "defaultLanguageTitle": title,
         "defaultLanguageContent": text,
@@ -344,7 +344,7 @@ fn incident_properties(incident: &Incident<'_>) -> Value {
         "version": "0.1.1"
     });
     if incident.alert.stage == AlertStage::Resolved {
-        properties["impactMitigationTime"] = json!(incident.happened);
+        properties["impactMitigationTime"] = json!(incident.at.happened);
     }
     properties
 }

@@ -206,3 +206,23 @@ fn every_builtin_scenario_plays_to_its_end() {
         assert!(world.outcome().total(0..seconds) > 0.0, "{name}");
     }
 }
+
+#[test]
+fn a_calm_workload_is_left_alone_by_its_autoscale_rules() {
+    let mut world = world("alert-without-evidence", |t| t);
+    play(&mut world, 5_400, |_, _| 200);
+    let requested: Vec<u32> = world.snapshot().stamps.iter().map(|s| s.requested).collect();
+    assert_eq!(requested, [20, 7], "at the daily peak");
+}
+
+#[test]
+fn a_disturbed_probe_alone_costs_the_clients_next_to_nothing() {
+    let mut world = world("false-alarm-one-class", |t| t);
+    play(&mut world, 2_400, |_, _| 200);
+    for class in [east(), central()] {
+        let share = failed_share(&world, &class, 600..2_400);
+        assert!(share < 0.02, "{class}: {share}");
+    }
+    let alerts = world.take_deliveries();
+    assert!(alerts.iter().any(|d| matches!(d, Delivery::ActionGroup { .. })), "the metric alert fires");
+}
