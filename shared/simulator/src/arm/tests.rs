@@ -6,7 +6,11 @@ use crate::world::World;
 use domain::Timestamp;
 
 fn world() -> World {
-    let text = builtin().iter().find(|(name, _)| *name == "hard-loss").unwrap().1;
+    world_of("hard-loss")
+}
+
+fn world_of(scenario: &str) -> World {
+    let text = builtin().iter().find(|(name, _)| *name == scenario).unwrap().1;
     World::new(&Scenario::from_toml(text).unwrap(), 7, Timestamp::from_secs(1_763_838_000))
 }
 
@@ -169,4 +173,77 @@ fn quota_and_cosmos_answer_in_their_shapes() {
     let account = world.ids.cosmos_account.clone();
     let body = get(&mut world, &account).body;
     assert_eq!(body["properties"]["locations"][0]["locationName"], "East US 2");
+}
+
+#[test]
+fn a_frozen_front_door_accepts_a_change_and_makes_it_after_the_thaw() {
+    let mut world = world_of("three-stamps-latch-frozen-and-thawed");
+    (0..1_000).for_each(|_| world.step());
+    let east = world.ids.stamps[0].origin.clone();
+    assert_eq!(send(&mut world, "PATCH", &east, enabled("Disabled")).status, 202);
+    (0..2_599).for_each(|_| world.step());
+    assert_eq!(get(&mut world, &east).body["properties"]["provisioningState"], "Updating");
+    assert!(world.snapshot().stamps[0].origin.enabled_share > 0.99);
+    (0..200).for_each(|_| world.step());
+    assert_eq!(get(&mut world, &east).body["properties"]["provisioningState"], "Succeeded");
+    (0..1_010).for_each(|_| world.step());
+    assert!(world.snapshot().stamps[0].origin.enabled_share < 1e-9);
+}
+
+#[test]
+fn the_next_page_of_three_origins_is_behind_an_absolute_link() {
+    let mut world = world_of("three-stamps-latch-frozen-and-thawed");
+    let list = format!("{}/origins?api-version=2025-06-01", world.ids.origin_group);
+    let link = get(&mut world, &list).body["nextLink"].as_str().unwrap().to_owned();
+    let next = get(&mut world, link.strip_prefix("https://management.azure.com").unwrap());
+    assert_eq!(next.body["value"].as_array().unwrap().len(), 1);
+    assert_eq!(next.body["value"][0]["name"], "westus2");
+    assert!(next.body["nextLink"].is_null());
+}
+
+#[test]
+fn a_second_change_propagates_only_after_the_first() {
+    let mut world = world_of("three-stamps-latch-frozen-and-thawed");
+    let origins: Vec<String> = world.ids.stamps.iter().map(|s| s.origin.clone()).collect();
+    assert_eq!(send(&mut world, "PATCH", &origins[1], enabled("Disabled")).status, 202);
+    (0..200).for_each(|_| world.step());
+    assert_eq!(send(&mut world, "PATCH", &origins[2], enabled("Disabled")).status, 202);
+    let share = |world: &World, s: usize| world.snapshot().stamps[s].origin.enabled_share;
+    while share(&world, 1) > 1e-9 && world.elapsed_s() < 880 {
+        assert!(share(&world, 2) > 0.999, "queued behind the first at {}", world.elapsed_s());
+        world.step();
+    }
+}
+
+#[test]
+fn a_lost_region_takes_its_regional_providers_along_and_an_outage_takes_all() {
+    let mut world = world_of("arm-down-during-loss");
+    let (lost, alive) = (world.ids.stamps[0].plan.clone(), world.ids.stamps[1].plan.clone());
+    (0..600).for_each(|_| world.step());
+    assert_eq!(get(&mut world, &alive).status, 503);
+    (0..1_800).for_each(|_| world.step());
+    assert_eq!((get(&mut world, &lost).status, get(&mut world, &alive).status), (503, 200));
+}
+
+#[test]
+fn an_exchange_is_written_without_its_token() {
+    let directory = std::env::temp_dir().join(format!("cordon-recorder-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let mut world = world();
+    let request = request("PATCH", &world.ids.stamps[0].origin.clone(), enabled("Disabled"));
+    let response = answer(&mut world, &request);
+    let mut recorder = crate::Recorder::into_directory(directory.clone());
+    recorder.record(world.now(), &request, &response);
+    let written: Value =
+        serde_json::from_str(&std::fs::read_to_string(directory.join("000001.json")).unwrap()).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(recorder.failure().is_none());
+    assert_eq!(written["liveResponse"]["statusCode"], "202");
+    assert_eq!(written["liveRequest"]["headers"]["authorization"], "Bearer REDACTED");
+    assert!(
+        written["liveRequest"]["url"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://management.azure.com/subscriptions/")
+    );
 }
