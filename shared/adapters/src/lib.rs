@@ -1,9 +1,12 @@
 //! Ports, and what stands behind them: Azure, an embedded file, memory.
 
 mod clock;
+pub mod embedded;
+pub mod memory;
 mod ports;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use memory::faulty;
 pub use ports::{
     AuditAppend, AuditStore, ClaimOutcome, CommitOutcome, GateReader, GateStore, GateWrite, Ledger,
     LedgerView, StoreError,
