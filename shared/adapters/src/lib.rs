@@ -1,11 +1,14 @@
 //! Ports, and what stands behind them: Azure, an embedded file, memory.
 
 mod clock;
+pub mod embedded;
+pub mod memory;
 mod ports;
 
 pub mod azure;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use memory::faulty;
 pub use ports::{
     AuditAppend, AuditStore, ClaimOutcome, CommitOutcome, GateReader, GateStore, GateWrite, Ledger,
     LedgerView, StoreError,

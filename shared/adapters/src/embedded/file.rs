@@ -1,0 +1,106 @@
+//! One redb file: how it is opened, how work gets off the runtime's threads, what its errors mean to a store.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Builder, Database, ReadableDatabase, TableDefinition};
+
+use crate::StoreError;
+use crate::memory::rules::{unavailable, unreadable};
+
+/// Pages held in memory. A ledger is a few megabytes; the default of 1 GiB would be the whole machine.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// How the tables and their keys are laid out. A file of a newer layout is not opened.
+const LAYOUT: u64 = 1;
+
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+
+/// An open file, shared by the clones of a store. One process at a time: a second one is refused at the door.
+#[derive(Clone)]
+pub(super) struct File {
+    database: Arc<Database>,
+    store: &'static str,
+}
+
+impl File {
+    /// Opens or creates the file, checks its layout, and lets the store create its tables.
+    pub(super) fn open(
+        path: &Path,
+        store: &'static str,
+        create_tables: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<Self, StoreError> {
+        let opened = Builder::new()
+            .set_cache_size(CACHE_BYTES)
+            // Without it, a file that something else has damaged could panic later instead of being reported here.
+            .set_check_integrity_on_open(true)
+            .create(path);
+        let database = opened.map_err(|error| broken(store, error))?;
+        check_layout(&database, store)?;
+        let prepare = || {
+            let transaction = database.begin_write()?;
+            transaction.open_table(META)?.insert("layout", LAYOUT)?;
+            create_tables(&transaction)?;
+            transaction.commit()?;
+            Ok::<_, redb::Error>(())
+        };
+        prepare().map_err(|error| broken(store, error))?;
+        Ok(Self { database: Arc::new(database), store })
+    }
+
+    /// Runs `work` where it may block: a commit waits for the disk. If the caller goes away the work is still done, so
+    /// a write that was not answered may have been stored.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (database, store) = (Arc::clone(&self.database), self.store);
+        let done = tokio::task::spawn_blocking(move || work(&database)).await;
+        done.map_err(|stopped| unavailable(store, stopped))?
+    }
+}
+
+/// What an error of the file means: damaged is not the same as out of reach.
+pub(super) fn broken(store: &'static str, error: impl Into<redb::Error>) -> StoreError {
+    let error = error.into();
+    let damaged = match &error {
+        redb::Error::Corrupted(_)
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TypeDefinitionChanged { .. } => true,
+        redb::Error::Io(cause) => cause.kind() == io::ErrorKind::InvalidData,
+        _ => false,
+    };
+    if damaged { unreadable(store, "file".to_owned(), error) } else { unavailable(store, error) }
+}
+
+fn check_layout(database: &Database, store: &'static str) -> Result<(), StoreError> {
+    let read = || {
+        let table = match database.begin_read()?.open_table(META) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(redb::Error::from(error)),
+        };
+        Ok(table.get_owned("layout")?.map(|layout| layout.value()))
+    };
+    match read().map_err(|error| broken(store, error))? {
+        Some(newer) if newer > LAYOUT => {
+            let cause = format!("its layout is {newer}, the newest known here is {LAYOUT}");
+            Err(unreadable(store, "file".to_owned(), cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a layout number, as a newer version would.
+#[cfg(test)]
+pub(super) fn set_layout(database: &Database, layout: u64) -> Result<(), StoreError> {
+    let set = || {
+        let transaction = database.begin_write()?;
+        transaction.open_table(META)?.insert("layout", layout)?;
+        transaction.commit()?;
+        Ok::<_, redb::Error>(())
+    };
+    set().map_err(|error| broken("file", error))
+}

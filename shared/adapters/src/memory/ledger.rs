@@ -1,0 +1,161 @@
+//! The ledger in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use domain::audit::AuditRecord;
+use domain::state::WorkloadState;
+use domain::{InboxItem, ItemId, Step, StepId, StoredStep, Timestamp, Transition, WorkloadId};
+
+use super::rules::{self, Head, InboxKey, Judgement, Present};
+use crate::{ClaimOutcome, CommitOutcome, Ledger, LedgerView, StoreError};
+
+/// A ledger that lives as long as the process. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryLedger {
+    partitions: Arc<Mutex<BTreeMap<WorkloadId, Partition>>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Partition {
+    state: Option<WorkloadState>,
+    steps: BTreeMap<StepId, StoredStep>,
+    inbox: BTreeMap<InboxKey, InboxItem>,
+    waiting: BTreeMap<ItemId, InboxKey>,
+    consumed: BTreeMap<ItemId, Timestamp>,
+    audit: BTreeMap<u64, AuditRecord>,
+}
+
+impl MemoryLedger {
+    /// An empty ledger.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with<T>(&self, workload: &WorkloadId, work: impl FnOnce(&mut Partition) -> T) -> T {
+        let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        work(partitions.entry(workload.clone()).or_default())
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn load(&self, workload: &WorkloadId, items_max: usize) -> Result<LedgerView, StoreError> {
+        Ok(self.with(workload, |partition| LedgerView {
+            state: partition.state.clone(),
+            steps: partition.steps.values().cloned().collect(),
+            inbox: partition.inbox.values().take(items_max).cloned().collect(),
+            more: partition.inbox.len() > items_max,
+        }))
+    }
+
+    async fn append(&self, workload: &WorkloadId, items: &[InboxItem]) -> Result<usize, StoreError> {
+        for item in items {
+            rules::prepare_item(item)?;
+        }
+        Ok(self.with(workload, |partition| items.iter().filter(|item| partition.take_in(item)).count()))
+    }
+
+    async fn commit(&self, transition: &Transition) -> Result<CommitOutcome, StoreError> {
+        let prepared = rules::prepare(transition)?;
+        self.with(&transition.state.workload, |partition| {
+            Ok(match rules::judge(transition, partition)? {
+                Judgement::Write => {
+                    partition.write(transition, prepared.steps.into_iter().map(|(step, _)| step));
+                    CommitOutcome::Committed
+                }
+                Judgement::AlreadyStored => CommitOutcome::Committed,
+                Judgement::Conflict => CommitOutcome::Conflict,
+            })
+        })
+    }
+
+    async fn replace_step(
+        &self,
+        workload: &WorkloadId,
+        expected: &StoredStep,
+        step: &Step,
+    ) -> Result<ClaimOutcome, StoreError> {
+        let (next, _) = rules::prepare_claim(expected, step)?;
+        Ok(self.with(workload, |partition| match partition.steps.get_mut(&step.id) {
+            Some(stored) if stored.version == expected.version => {
+                *stored = next.clone();
+                ClaimOutcome::Claimed(next)
+            }
+            _ => ClaimOutcome::Lost,
+        }))
+    }
+
+    async fn step(&self, workload: &WorkloadId, id: &StepId) -> Result<Option<StoredStep>, StoreError> {
+        Ok(self.with(workload, |partition| partition.steps.get(id).cloned()))
+    }
+
+    async fn audit(
+        &self,
+        workload: &WorkloadId,
+        after: u64,
+        records_max: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        Ok(self.with(workload, |partition| {
+            let later = partition.audit.range(after.saturating_add(1)..);
+            later.map(|(_, record)| record).filter(|r| r.seq > after).take(records_max).cloned().collect()
+        }))
+    }
+
+    async fn trim(&self, workload: &WorkloadId, before: Timestamp) -> Result<usize, StoreError> {
+        Ok(self.with(workload, |partition| {
+            let remembered = partition.consumed.len();
+            partition.consumed.retain(|_, event_at| *event_at >= before);
+            remembered - partition.consumed.len()
+        }))
+    }
+
+    async fn consumed(&self, workload: &WorkloadId, id: &ItemId) -> Result<bool, StoreError> {
+        Ok(self.with(workload, |partition| partition.consumed.contains_key(id)))
+    }
+}
+
+impl Partition {
+    /// Whether the item was new.
+    fn take_in(&mut self, item: &InboxItem) -> bool {
+        if self.waiting.contains_key(&item.id) || self.consumed.contains_key(&item.id) {
+            return false;
+        }
+        let key = InboxKey::of(item);
+        self.waiting.insert(item.id.clone(), key.clone());
+        self.inbox.insert(key, item.clone());
+        true
+    }
+
+    fn write(&mut self, transition: &Transition, steps: impl Iterator<Item = StoredStep>) {
+        self.state = Some(transition.state.clone());
+        self.steps.extend(steps.map(|stored| (stored.step.id.clone(), stored)));
+        for id in &transition.forgotten {
+            self.steps.remove(id);
+        }
+        for id in &transition.consumed {
+            if let Some(key) = self.waiting.remove(id) {
+                self.consumed.insert(id.clone(), key.event_at);
+                self.inbox.remove(&key);
+            }
+        }
+        if let Some(record) = &transition.audit {
+            self.audit.insert(record.seq, record.clone());
+        }
+    }
+}
+
+impl Present for Partition {
+    fn head(&self) -> Result<Option<Head>, StoreError> {
+        Ok(self.state.as_ref().map(Head::of))
+    }
+
+    fn step_version(&self, id: &StepId) -> Result<Option<u64>, StoreError> {
+        Ok(self.steps.get(id).map(|stored| stored.version))
+    }
+
+    fn waits(&self, id: &ItemId) -> Result<bool, StoreError> {
+        Ok(self.waiting.contains_key(id))
+    }
+}

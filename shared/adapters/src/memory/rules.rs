@@ -1,0 +1,432 @@
+//! The rules that a store keeps, whatever it is made of: what is refused, what is a conflict, how a document is written
+//! and read. Pure, so that a store adds only where the bytes lie.
+
+use std::collections::BTreeSet;
+
+use domain::audit::AuditRecord;
+use domain::gate::GATE_SCHEMA;
+use domain::state::{STATE_SCHEMA, WorkloadState};
+use domain::{
+    CONSUMED_MAX, GateDocument, Generation, InboxItem, ItemId, OperationId, StampId, Step, StepId,
+    StoredStep, Timestamp, Transition,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::StoreError;
+
+/// Most bytes that one commit writes: a Cosmos DB batch holds 2 MB, and no other store may accept what that refuses.
+pub const COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Most operations of one commit, for the same reason: state, record, each step and each consumed item are one each.
+pub const COMMIT_OPERATIONS_MAX: usize = 100;
+
+/// Most bytes of one document outside a commit (an inbox item, a claimed step): the limit of a Cosmos DB item.
+pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Most bytes of a gate document, which has a dozen short fields: a larger file is not one.
+pub const GATE_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest stamp id that can name a gate, so that its file name fits on every file system with room for a suffix.
+const STAMP_CHARS_MAX: usize = 63;
+
+const _: () = assert!(CONSUMED_MAX + 2 < COMMIT_OPERATIONS_MAX, "a full drain leaves room for steps");
+const _: () = assert!(DOCUMENT_BYTES_MAX <= COMMIT_BYTES_MAX, "one document fits into a commit");
+
+/// Schema of stored steps, inbox items and audit records; the state and the gate document have their own.
+pub(crate) const STEP_SCHEMA: u32 = 1;
+/// See `STEP_SCHEMA`.
+pub(crate) const ITEM_SCHEMA: u32 = 1;
+/// See `STEP_SCHEMA`.
+pub(crate) const AUDIT_SCHEMA: u32 = 1;
+
+/// The stores' names, as errors show them.
+pub(crate) const LEDGER: &str = "ledger";
+/// See `LEDGER`.
+pub(crate) const GATES: &str = "gate store";
+/// See `LEDGER`.
+pub(crate) const AUDIT: &str = "audit store";
+
+/// Where an item stands in the inbox: urgent ones first, then by event time and id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct InboxKey {
+    /// 0 for commands and outcomes, 1 for everything else.
+    pub(crate) rank: u8,
+    /// When it happened.
+    pub(crate) event_at: Timestamp,
+    /// Breaks the tie.
+    pub(crate) id: ItemId,
+}
+
+impl InboxKey {
+    /// The place of an item.
+    pub(crate) fn of(item: &InboxItem) -> Self {
+        let rank = if item.is_urgent() { 0 } else { 1 };
+        Self { rank, event_at: item.event_at, id: item.id.clone() }
+    }
+}
+
+/// What a commit is judged against: the ledger as it is at that moment.
+pub(crate) trait Present {
+    /// The current state's identity; none before the first commit.
+    fn head(&self) -> Result<Option<Head>, StoreError>;
+    /// The version of a step; none if it is not there.
+    fn step_version(&self, id: &StepId) -> Result<Option<u64>, StoreError>;
+    /// Whether the item is in the inbox.
+    fn waits(&self, id: &ItemId) -> Result<bool, StoreError>;
+}
+
+/// What of the current state a commit is compared with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    generation: Generation,
+    operation: OperationId,
+    audit_seq: u64,
+    audit_head: String,
+}
+
+impl Head {
+    /// The identity of a state.
+    pub(crate) fn of(state: &WorkloadState) -> Self {
+        Self {
+            generation: state.generation,
+            operation: state.operation.clone(),
+            audit_seq: state.audit_seq,
+            audit_head: state.audit_head.clone(),
+        }
+    }
+}
+
+/// What is to become of a commit.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Judgement {
+    /// Everything is as the transition expects: write all of it.
+    Write,
+    /// This very commit is stored already: it timed out after it was stored.
+    AlreadyStored,
+    /// Something it builds on has changed.
+    Conflict,
+}
+
+/// A commit whose form is in order, with its documents as they will be stored.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The state's document.
+    pub(crate) state: Vec<u8>,
+    /// The steps at their new versions, each with its document.
+    pub(crate) steps: Vec<(StoredStep, Vec<u8>)>,
+    /// The record's document.
+    pub(crate) audit: Option<Vec<u8>>,
+}
+
+/// Checks what can be said of a transition without looking at the store, and encodes it.
+pub(crate) fn prepare(transition: &Transition) -> Result<Prepared, StoreError> {
+    check_form(transition)?;
+    let state = encode(LEDGER, "state", STATE_SCHEMA, &transition.state)?;
+    let mut steps = Vec::with_capacity(transition.steps.len());
+    for write in &transition.steps {
+        let stored = StoredStep { version: write.expected.unwrap_or(0) + 1, step: write.step.clone() };
+        let document = encode(LEDGER, "step", STEP_SCHEMA, &stored)?;
+        steps.push((stored, document));
+    }
+    let audit = match &transition.audit {
+        Some(record) => Some(encode(LEDGER, "audit record", AUDIT_SCHEMA, record)?),
+        None => None,
+    };
+    let bytes =
+        state.len() + steps.iter().map(|(_, d)| d.len()).sum::<usize>() + audit.as_ref().map_or(0, Vec::len);
+    if bytes > COMMIT_BYTES_MAX {
+        return Err(refused(
+            LEDGER,
+            format!("a commit of {bytes} bytes is over the bound of {COMMIT_BYTES_MAX}"),
+        ));
+    }
+    Ok(Prepared { state, steps, audit })
+}
+
+/// Judges a prepared transition against the ledger as it is.
+pub(crate) fn judge(transition: &Transition, present: &impl Present) -> Result<Judgement, StoreError> {
+    let head = present.head()?;
+    if let Some(head) = &head
+        && head.operation == transition.state.operation
+        && head.generation == transition.state.generation
+    {
+        return Ok(Judgement::AlreadyStored);
+    }
+    if head.as_ref().map(|head| head.generation) != transition.parent {
+        return Ok(Judgement::Conflict);
+    }
+    for write in &transition.steps {
+        if present.step_version(&write.step.id)? != write.expected {
+            return Ok(Judgement::Conflict);
+        }
+    }
+    for id in &transition.forgotten {
+        if present.step_version(id)?.is_none() {
+            return Ok(Judgement::Conflict);
+        }
+    }
+    for id in &transition.consumed {
+        if !present.waits(id)? {
+            return Ok(Judgement::Conflict);
+        }
+    }
+    check_chain(transition, head.as_ref())?;
+    Ok(Judgement::Write)
+}
+
+/// Checks a claim's form and encodes the step at its next version.
+pub(crate) fn prepare_claim(expected: &StoredStep, step: &Step) -> Result<(StoredStep, Vec<u8>), StoreError> {
+    if expected.step.id != step.id {
+        return Err(refused(
+            LEDGER,
+            format!("step {} cannot be replaced by step {}", expected.step.id, step.id),
+        ));
+    }
+    let stored = StoredStep { version: expected.version + 1, step: step.clone() };
+    let document = encode(LEDGER, "step", STEP_SCHEMA, &stored)?;
+    check_size(LEDGER, "step", document.len(), DOCUMENT_BYTES_MAX)?;
+    Ok((stored, document))
+}
+
+/// Checks and encodes an inbox item.
+pub(crate) fn prepare_item(item: &InboxItem) -> Result<Vec<u8>, StoreError> {
+    let document = encode(LEDGER, "inbox item", ITEM_SCHEMA, item)?;
+    check_size(LEDGER, "inbox item", document.len(), DOCUMENT_BYTES_MAX)?;
+    Ok(document)
+}
+
+/// Checks that a record is sealed, and encodes it for the append-only copy.
+pub(crate) fn prepare_record(record: &AuditRecord) -> Result<Vec<u8>, StoreError> {
+    check_sealed(AUDIT, record)?;
+    let document = encode(AUDIT, "audit record", AUDIT_SCHEMA, record)?;
+    check_size(AUDIT, "audit record", document.len(), DOCUMENT_BYTES_MAX)?;
+    Ok(document)
+}
+
+/// Checks and encodes a gate document. It is its own envelope: it carries its schema.
+pub(crate) fn prepare_gate(document: &GateDocument) -> Result<Vec<u8>, StoreError> {
+    check_stamp(&document.stamp)?;
+    if document.schema != GATE_SCHEMA {
+        return Err(refused(
+            GATES,
+            format!("a gate document of schema {} is not one of ours ({GATE_SCHEMA})", document.schema),
+        ));
+    }
+    let text = serde_json::to_vec(document).map_err(|_| unwritable(GATES, "gate document"))?;
+    check_size(GATES, "gate document", text.len(), GATE_BYTES_MAX)?;
+    let same = decode_gate(&document.stamp, &text).is_ok_and(|read| read == *document);
+    if !same {
+        return Err(refused(GATES, "a gate document that could not be read back".to_owned()));
+    }
+    Ok(text)
+}
+
+/// Reads a gate document, its schema first.
+pub(crate) fn decode_gate(stamp: &StampId, text: &[u8]) -> Result<GateDocument, StoreError> {
+    let what = || format!("gate document of {stamp}");
+    check_version(GATES, what, GATE_SCHEMA, text)?;
+    let document: GateDocument =
+        serde_json::from_slice(text).map_err(|error| unreadable(GATES, what(), error))?;
+    if document.stamp != *stamp {
+        return Err(unreadable(GATES, what(), format!("it is the gate of {}", document.stamp)));
+    }
+    Ok(document)
+}
+
+/// A stamp id that can name a gate: `[a-z0-9-]`, so that it is the same file name on every file system and no path.
+pub(crate) fn check_stamp(stamp: &StampId) -> Result<(), StoreError> {
+    let text = stamp.as_str();
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let good = !text.is_empty() && text.len() <= STAMP_CHARS_MAX && text.chars().all(plain);
+    if !good {
+        return Err(refused(
+            GATES,
+            format!("{text:?} cannot name a gate: 1 to {STAMP_CHARS_MAX} characters of a-z, 0-9 and -"),
+        ));
+    }
+    Ok(())
+}
+
+/// Writes a document in its envelope, and makes sure that it can be read back as it was: a state that holds a number
+/// JSON cannot carry would otherwise be found unreadable by every evaluation from then on.
+pub(crate) fn encode<T>(
+    store: &'static str,
+    what: &'static str,
+    schema: u32,
+    body: &T,
+) -> Result<Vec<u8>, StoreError>
+where
+    T: Serialize + DeserializeOwned + PartialEq,
+{
+    let text = serde_json::to_vec(&Written { schema, body }).map_err(|_| unwritable(store, what))?;
+    let same = serde_json::from_slice::<Read<T>>(&text).is_ok_and(|read| read.body == *body);
+    if same { Ok(text) } else { Err(unwritable(store, what)) }
+}
+
+/// Reads a document from its envelope, its schema first: a newer one is never guessed at.
+pub(crate) fn decode<T: DeserializeOwned>(
+    store: &'static str,
+    what: &'static str,
+    schema: u32,
+    text: &[u8],
+) -> Result<T, StoreError> {
+    check_version(store, || what.to_owned(), schema, text)?;
+    serde_json::from_slice::<Read<T>>(text)
+        .map(|read| read.body)
+        .map_err(|error| unreadable(store, what.to_owned(), error))
+}
+
+/// An error that names the document which cannot be read.
+pub(crate) fn unreadable(
+    store: &'static str,
+    what: String,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
+    StoreError::Unreadable { store, what, source: cause.into() }
+}
+
+/// An error that says the store cannot be reached.
+pub(crate) fn unavailable(
+    store: &'static str,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
+    StoreError::Unavailable { store, source: cause.into() }
+}
+
+/// An error that says a stored record was to be overwritten.
+pub(crate) fn other_body(record: &AuditRecord) -> StoreError {
+    refused(AUDIT, format!("record {} is there with another body", record.id))
+}
+
+#[derive(Serialize)]
+struct Written<'a, T> {
+    schema: u32,
+    body: &'a T,
+}
+
+#[derive(Deserialize)]
+struct Read<T> {
+    body: T,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    schema: u32,
+}
+
+fn check_version(
+    store: &'static str,
+    what: impl Fn() -> String,
+    known: u32,
+    text: &[u8],
+) -> Result<(), StoreError> {
+    let version: Version = serde_json::from_slice(text).map_err(|error| unreadable(store, what(), error))?;
+    if version.schema > known {
+        let cause = format!("its schema is {}, the newest known here is {known}", version.schema);
+        return Err(unreadable(store, what(), cause));
+    }
+    Ok(())
+}
+
+fn check_form(transition: &Transition) -> Result<(), StoreError> {
+    let state = &transition.state;
+    if state.schema != STATE_SCHEMA {
+        return Err(refused(
+            LEDGER,
+            format!("a state of schema {} is not one of ours ({STATE_SCHEMA})", state.schema),
+        ));
+    }
+    if transition.parent.is_some_and(|parent| state.generation <= parent) {
+        return Err(refused(LEDGER, format!("generation {} does not follow its parent", state.generation)));
+    }
+    if transition.consumed.len() > CONSUMED_MAX {
+        return Err(refused(
+            LEDGER,
+            format!("{} items consumed, at most {CONSUMED_MAX} in one commit", transition.consumed.len()),
+        ));
+    }
+    let record = usize::from(transition.audit.is_some());
+    let operations =
+        1 + record + transition.steps.len() + transition.forgotten.len() + transition.consumed.len();
+    if operations > COMMIT_OPERATIONS_MAX {
+        return Err(refused(
+            LEDGER,
+            format!("{operations} operations, at most {COMMIT_OPERATIONS_MAX} in one commit"),
+        ));
+    }
+    let step_ids = transition.steps.iter().map(|write| &write.step.id).chain(&transition.forgotten);
+    if has_duplicates(step_ids) {
+        return Err(refused(LEDGER, "a step is named twice in one commit".to_owned()));
+    }
+    if has_duplicates(&transition.consumed) {
+        return Err(refused(LEDGER, "an item is consumed twice".to_owned()));
+    }
+    let Some(record) = &transition.audit else {
+        return Ok(());
+    };
+    check_sealed(LEDGER, record)?;
+    let theirs = record.workload != state.workload || record.generation != state.generation;
+    if theirs {
+        return Err(refused(LEDGER, "the audit record is of another workload or generation".to_owned()));
+    }
+    Ok(())
+}
+
+/// The state points at the end of the chain, and the record, if there is one, is that end.
+fn check_chain(transition: &Transition, head: Option<&Head>) -> Result<(), StoreError> {
+    let (seq, hash) = head.map_or((0, ""), |head| (head.audit_seq, head.audit_head.as_str()));
+    let (end_seq, end_hash) = match &transition.audit {
+        Some(record) => {
+            if record.seq != seq + 1 || record.previous != hash {
+                return Err(refused(
+                    LEDGER,
+                    format!("audit record {} does not follow record {seq}", record.seq),
+                ));
+            }
+            (record.seq, record.hash.as_str())
+        }
+        None => (seq, hash),
+    };
+    let state = &transition.state;
+    if state.audit_seq != end_seq || state.audit_head != end_hash {
+        return Err(refused(
+            LEDGER,
+            format!("the state names record {} as the last, which is record {end_seq}", state.audit_seq),
+        ));
+    }
+    Ok(())
+}
+
+fn check_sealed(store: &'static str, record: &AuditRecord) -> Result<(), StoreError> {
+    let sealed = record.clone().sealed();
+    if sealed.hash != record.hash || sealed.id != record.id {
+        return Err(refused(
+            store,
+            format!("audit record {} is not sealed: hash or id do not match its content", record.seq),
+        ));
+    }
+    Ok(())
+}
+
+fn check_size(store: &'static str, what: &str, bytes: usize, max: usize) -> Result<(), StoreError> {
+    if bytes > max {
+        return Err(refused(store, format!("{what} of {bytes} bytes is over the bound of {max}")));
+    }
+    Ok(())
+}
+
+fn has_duplicates<'a, T: Ord + 'a>(items: impl IntoIterator<Item = &'a T>) -> bool {
+    let mut seen = BTreeSet::new();
+    !items.into_iter().all(|item| seen.insert(item))
+}
+
+fn refused(store: &'static str, reason: String) -> StoreError {
+    StoreError::Refused { store, reason }
+}
+
+fn unwritable(store: &'static str, what: &str) -> StoreError {
+    let why = "could not be read back: a number that is not finite, or a time out of range";
+    refused(store, format!("{what} that {why}"))
+}
