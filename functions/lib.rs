@@ -1,3 +1,22 @@
 //! The edge: one folder per Azure function, the controller behind them, the command line.
 
+// What the functions share.
 pub mod controller;
+pub mod edge;
+pub mod normalise;
+pub mod stamp;
+
+// One folder per function; the folder's name is the function's name and its route.
+pub mod azure_monitor_alert;
+pub mod azure_monitor_stream;
+pub mod cloud_event;
+pub mod cosmos_region_status;
+pub mod evaluate;
+pub mod evaluate_timer;
+pub mod event_grid_signal;
+pub mod front_door_probe;
+pub mod notify;
+pub mod observe_stamps;
+pub mod operator;
+pub mod publish_audit;
+pub mod stamp_health;

@@ -1,0 +1,17 @@
+//! The wire contract with the Functions host, and nothing else: envelopes in, replies out.
+
+mod app;
+mod base64;
+mod envelope;
+mod error;
+mod http;
+pub mod ingest;
+mod reply;
+mod router;
+
+pub use app::{App, ControllerApp, Page, Role};
+pub use envelope::{Envelope, EnvelopeError, Timer, unwrap};
+pub use error::FunctionError;
+pub use http::{HttpBody, HttpCall, HttpOutcome, HttpReply};
+pub use reply::Reply;
+pub use router::{CALL_BODY_MAX, ENVELOPE_MAX, router};

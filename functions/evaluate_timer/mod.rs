@@ -1,0 +1,14 @@
+//! Timer: the same call as `evaluate`, so that a lost wake-up delays nothing for long.
+
+use crate::controller;
+use crate::edge::{ControllerApp, Envelope, FunctionError, Reply};
+
+/// Evaluates, then executes what is due. A missed tick needs no catching up: the world is read anew each time.
+///
+/// # Errors
+/// When the envelope is not what the host promises, or a store cannot be used.
+pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
+    envelope.timer("timer")?;
+    let done = controller::evaluate(&app.controller).await?;
+    Ok(done.transitions.iter().fold(Reply::default(), |reply, headline| reply.with_log(headline)))
+}

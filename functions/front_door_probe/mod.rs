@@ -1,0 +1,16 @@
+//! Front Door's health probe log by Event Hub: failed probes, counted per stamp.
+
+use serde_json::Value;
+
+use crate::edge::ingest::ingest;
+use crate::edge::{ControllerApp, Envelope, FunctionError, Reply};
+use crate::normalise::probe_log;
+
+/// Takes a batch in. The whole batch is counted together: one edge location that fails in two messages is one.
+///
+/// # Errors
+/// When the envelope is not what the host promises, or a store cannot be used.
+pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
+    let batch = Value::Array(envelope.batch("events")?);
+    ingest(&app.controller, "front_door_probe", |ctx| probe_log::items(&batch, ctx)).await
+}

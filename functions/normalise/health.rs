@@ -1,0 +1,253 @@
+//! Service Health and Resource Health: the same facts in three schemas, judged in one place.
+
+use std::collections::BTreeSet;
+
+use domain::{
+    EvidenceClass, InboxItem, RefusalCode, RegionName, Scope, Signal, Standing, Timestamp, Verdict, note,
+    regions,
+};
+use serde_json::Value;
+
+use super::item::Event;
+use super::{Context, Refused, json};
+
+/// An activity-log event, whatever envelope it came in.
+pub(super) struct HealthEvent<'a> {
+    /// `alertContext`, `activityLog`, or a record of a diagnostic export.
+    pub(super) fields: &'a Value,
+    /// Its `properties`.
+    pub(super) properties: &'a Value,
+    /// The resources it is about.
+    pub(super) resources: Vec<String>,
+    /// When it happened, if its envelope says so.
+    pub(super) at: Option<Timestamp>,
+}
+
+/// Pairs of service and region kept from one event: an incident names dozens, a forgery could name millions.
+const IMPACTS_MAX: usize = 2_000;
+
+/// Service Health. It speaks as `Platform`, a second voice only, so it needs no line in the allow-list: the region and
+/// service must be ours.
+pub(super) fn service_health(health: &HealthEvent<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
+    let properties = health.properties;
+    let tracking = json::text(properties, "trackingId").unwrap_or_default();
+    let status = json::text(health.fields, "status").unwrap_or_default().to_ascii_lowercase();
+    let stage = json::text(properties, "stage").unwrap_or_else(|| status.clone()).to_ascii_lowercase();
+    let event_id = json::text(health.fields, "eventDataId");
+    let communication =
+        json::text(properties, "communicationId").or(event_id).unwrap_or_else(|| stamp_text(health.at));
+    let source = format!("service-health:{}", if tracking.is_empty() { "unnamed" } else { &tracking });
+    let event = Event::new("service-health", &[&tracking, &communication, &stage], &source, health.at, ctx);
+
+    if json::is_true(properties, "IsSynthetic") || tracking.to_ascii_uppercase().starts_with("TEST-") {
+        return event.refused(RefusalCode::SyntheticTest, "a test notification never acts", ctx);
+    }
+    if tracking.is_empty() {
+        return event.refused(
+            RefusalCode::Malformed,
+            "names no trackingId, so it could never be resolved",
+            ctx,
+        );
+    }
+    // The level is not asked: the documented real incidents carry `Informational`, and the numbers of the common schema
+    // are not documented. A type and a stage are; and believing too much costs a pre-scaling at most, because
+    // `Platform` never cordons alone.
+    if !is_incident(health) {
+        return event.refused(
+            RefusalCode::NotAHealthSignal,
+            format!("{} is no incident", incident_type(health)),
+            ctx,
+        );
+    }
+    let standing = match (stage.as_str(), status.as_str()) {
+        // `monitorCondition` stays "Fired" for the resolved update, too; only these two tell.
+        ("resolved" | "rca", _) | (_, "resolved") => Standing::Resolved,
+        ("active", _) => Standing::Fired,
+        _ => {
+            let why = format!("stage {stage:?} says nothing about health");
+            return event.refused(RefusalCode::NotAHealthSignal, why, ctx);
+        }
+    };
+    let (signals, refused) = impact_signals(properties, &event, standing, ctx);
+    if signals.is_empty() && refused.is_empty() {
+        return event.refused(RefusalCode::Malformed, "names no service and region", ctx);
+    }
+    event.items(signals, refused, ctx)
+}
+
+fn impact_signals(
+    properties: &Value,
+    event: &Event,
+    standing: Standing,
+    ctx: &Context<'_>,
+) -> (Vec<Signal>, Vec<Refused>) {
+    let title = json::text(properties, "title").unwrap_or_default();
+    let (mut scopes, mut refused) = (BTreeSet::new(), Vec::new());
+    for (service, region) in impacts(properties) {
+        match stamps_of(&service, &region, ctx) {
+            Ok(found) => scopes.extend(found),
+            Err(refusal) => refused.push(refusal),
+        }
+    }
+    let signals = scopes
+        .into_iter()
+        .map(|scope| Signal {
+            scope,
+            class: EvidenceClass::Platform,
+            source: event.source.clone(),
+            verdict: verdict_of(standing),
+            observed_at: event.at,
+            standing,
+            failure: None,
+            measure: None,
+            note: note(&title),
+        })
+        .collect();
+    (signals, refused)
+}
+
+/// What a named service and region are to us: the stamps there, or why none.
+fn stamps_of(service: &str, region: &str, ctx: &Context<'_>) -> Result<Vec<Scope>, Refused> {
+    if !ctx.policy.uses_service(service) {
+        return Err((RefusalCode::ServiceNotUsed, format!("{service} is not in workload.services")));
+    }
+    if region.eq_ignore_ascii_case("global") {
+        return Err((RefusalCode::GlobalScope, format!("{service}: Global names no region")));
+    }
+    let id = RegionName::from_display(region);
+    if !regions::is_known(&id) {
+        return Err((RefusalCode::UnknownRegion, format!("{region} is no Azure region")));
+    }
+    // Before the first discovery nobody knows which stamp is where; the region itself is believed then, so that an
+    // alert that arrives in the first minute is not lost.
+    if ctx.topology.read_at.is_none() {
+        return Ok(vec![Scope::Region(id)]);
+    }
+    let stamps: Vec<Scope> = ctx
+        .topology
+        .stamps
+        .values()
+        .filter(|facts| facts.region == id)
+        .map(|facts| Scope::Stamp(facts.stamp.clone()))
+        .collect();
+    if stamps.is_empty() {
+        return Err((RefusalCode::RegionWithoutStamp, format!("no stamp in {id}")));
+    }
+    Ok(stamps)
+}
+
+/// Pairs of service and region. `impactedServices` is a string that contains JSON, or an array; without it the plain
+/// `service` and `region` are all there is, and `region` may be a list.
+fn impacts(properties: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    if let Some(Value::Array(services)) = json::opened(properties, "impactedServices") {
+        for service in &services {
+            let name = json::text(service, "ServiceName").unwrap_or_default();
+            let regions = json::opened(service, "ImpactedRegions");
+            for region in regions.as_ref().and_then(Value::as_array).into_iter().flatten() {
+                let id = json::text(region, "RegionName").or_else(|| json::text(region, "RegionId"));
+                found.extend(id.map(|id| (name.clone(), id)));
+            }
+        }
+    }
+    if found.is_empty()
+        && let (Some(service), Some(regions)) =
+            (json::text(properties, "service"), json::text(properties, "region"))
+    {
+        found.extend(regions.split(',').map(|region| (service.clone(), region.trim().to_owned())));
+    }
+    found.truncate(IMPACTS_MAX);
+    found
+}
+
+fn incident_type(health: &HealthEvent<'_>) -> String {
+    json::text(health.properties, "incidentType")
+        .or_else(|| {
+            let operation = json::text(health.fields, "operationName")?.to_ascii_lowercase();
+            operation.split('/').nth(1).map(str::to_owned)
+        })
+        .unwrap_or_else(|| "an event without a type".to_owned())
+}
+
+fn is_incident(health: &HealthEvent<'_>) -> bool {
+    incident_type(health).eq_ignore_ascii_case("incident")
+}
+
+/// Resource Health: about one resource, which must be a stamp's own or mapped to a stamp by the allow-list.
+pub(super) fn resource_health(health: &HealthEvent<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
+    let properties = health.properties;
+    let resource = health.resources.first().cloned().unwrap_or_default();
+    let state = json::text(properties, "currentHealthStatus").unwrap_or_default();
+    let id = json::text(health.fields, "eventDataId")
+        .unwrap_or_else(|| format!("{resource}{}", stamp_text(health.at)));
+    let source = format!("resource-health:{}", resource.to_ascii_lowercase());
+    let event = Event::new("resource-health", &[&id, &state], &source, health.at, ctx);
+
+    // Back to Available is believed whoever caused it: it only takes back what was said before.
+    let on_purpose =
+        json::text(properties, "cause").is_some_and(|cause| cause.eq_ignore_ascii_case("UserInitiated"));
+    if on_purpose && !state.eq_ignore_ascii_case("available") {
+        return event.refused(
+            RefusalCode::NotAHealthSignal,
+            "somebody did this on purpose (UserInitiated)",
+            ctx,
+        );
+    }
+    let title = json::text(properties, "title").unwrap_or_default();
+    availability(&event, &health.resources, &state, &title, ctx)
+}
+
+/// One availability state of one resource, from Resource Health or from Event Grid.
+pub(super) fn availability(
+    event: &Event,
+    resources: &[String],
+    state: &str,
+    title: &str,
+    ctx: &Context<'_>,
+) -> Vec<InboxItem> {
+    let standing = match state.to_ascii_lowercase().as_str() {
+        "unavailable" | "degraded" => Standing::Fired,
+        "available" => Standing::Resolved,
+        // Resource Health flaps between Available and Unknown on healthy resources.
+        "unknown" => {
+            return event.refused(RefusalCode::NotAHealthSignal, "availability Unknown says nothing", ctx);
+        }
+        _ => {
+            let why = format!("{state:?} is no availability state that we know");
+            return event.refused(RefusalCode::Malformed, why, ctx);
+        }
+    };
+    let stamps: BTreeSet<_> =
+        resources.iter().filter_map(|resource| ctx.stamp_of_resource(resource)).collect();
+    if stamps.is_empty() {
+        let why = format!("{} belongs to no stamp", resources.join(", "));
+        return event.refused(RefusalCode::UnknownStamp, why, ctx);
+    }
+    let signals = stamps.into_iter().map(|stamp| Signal {
+        scope: Scope::Stamp(stamp),
+        class: EvidenceClass::Platform,
+        source: event.source.clone(),
+        verdict: match (standing, state.eq_ignore_ascii_case("degraded")) {
+            (Standing::Fired, true) => Verdict::Degraded,
+            _ => verdict_of(standing),
+        },
+        observed_at: event.at,
+        standing,
+        failure: None,
+        measure: None,
+        note: note(title),
+    });
+    event.items(signals.collect(), [], ctx)
+}
+
+/// What a stateful alert says: it fired, or what it said is taken back, which is no proof of health.
+pub(super) const fn verdict_of(standing: Standing) -> Verdict {
+    match standing {
+        Standing::Fired | Standing::Sample => Verdict::Unhealthy,
+        Standing::Resolved => Verdict::Unobserved,
+    }
+}
+
+fn stamp_text(at: Option<Timestamp>) -> String {
+    at.map(|at| at.to_string()).unwrap_or_default()
+}

@@ -1,0 +1,94 @@
+//! From what Azure sends to `Signal`s, once, at the edge: no raw JSON past this module.
+//!
+//! Pure functions, one module per source family. Liberal in what they ignore, strict in what they believe: whatever is
+//! not understood or not allowed to speak becomes a `Refusal`, so that nothing is lost without a trace. The text of an
+//! alert is attacker-influenceable and is never interpreted beyond the fields named here.
+
+pub mod action_group;
+pub mod activity_log;
+pub mod cosmos_account;
+pub mod event_grid;
+mod health;
+mod item;
+mod json;
+pub mod probe_log;
+
+use domain::state::Topology;
+use domain::{InboxItem, Policy, RefusalCode, StampId, Timestamp};
+use serde_json::Value;
+
+pub use item::malformed;
+
+/// What a normaliser may know besides the payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Who may speak, and what the workload uses.
+    pub policy: &'a Policy,
+    /// The stamps as last discovered.
+    pub topology: &'a Topology,
+    /// When we took the event in: the time of events that carry none, and the bound of those that claim the future.
+    pub received_at: Timestamp,
+}
+
+impl Context<'_> {
+    /// The stamp behind an origin's host name, as Front Door's telemetry writes it: with or without scheme and port.
+    fn stamp_of_host(&self, host: &str) -> Option<StampId> {
+        let bare = bare_host(host);
+        let known = self.topology.stamps.values();
+        known.into_iter().find(|stamp| bare_host(&stamp.origin_host) == bare).map(|facts| facts.stamp.clone())
+    }
+
+    /// The stamp that owns a resource: the resource is one of the stamp's own or below it. Never the other way round:
+    /// the Front Door profile is above every origin, and its ill health names no stamp.
+    fn stamp_of_resource(&self, resource_id: &str) -> Option<StampId> {
+        let wanted = resource_id.trim().trim_end_matches('/').to_ascii_lowercase();
+        let owns = |own: &str| {
+            let own = own.trim_end_matches('/').to_ascii_lowercase();
+            !own.is_empty() && (wanted == own || wanted.starts_with(&format!("{own}/")))
+        };
+        let found = self.topology.stamps.values().find(|stamp| {
+            owns(&stamp.origin_id)
+                || stamp.autoscale_id.as_deref().is_some_and(owns)
+                || stamp.plan_id.as_deref().is_some_and(owns)
+        });
+        found
+            .map(|facts| facts.stamp.clone())
+            .or_else(|| self.granted_stamp(self.policy.speaker(resource_id)?.stamp.as_ref()?))
+    }
+
+    /// A stamp that an event names, if there is such a stamp.
+    fn known_stamp(&self, stamp: &StampId) -> Option<StampId> {
+        self.topology.stamps.contains_key(stamp).then(|| stamp.clone())
+    }
+
+    /// A stamp that the allow-list names. Before the first discovery it is believed, because the list is ours.
+    fn granted_stamp(&self, stamp: &StampId) -> Option<StampId> {
+        if self.topology.read_at.is_none() { Some(stamp.clone()) } else { self.known_stamp(stamp) }
+    }
+}
+
+/// Anything that arrives on the Azure Monitor stream: alert payloads and diagnostic exports share one Event Hub.
+pub fn azure_monitor(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
+    match body {
+        Value::Array(bodies) => bodies.iter().flat_map(|body| azure_monitor(body, ctx)).collect(),
+        Value::Object(fields) if fields.contains_key("records") => {
+            let (probes, others): (Vec<&Value>, Vec<&Value>) =
+                json::records(body).into_iter().partition(|record| probe_log::is_record(record));
+            let mut items = probe_log::from_records(&probes, ctx);
+            items.extend(others.iter().flat_map(|record| activity_log::record(record, ctx)));
+            items
+        }
+        Value::Object(fields) if fields.contains_key("category") => activity_log::record(body, ctx),
+        _ => action_group::items(body, ctx),
+    }
+}
+
+fn bare_host(text: &str) -> String {
+    let lower = text.trim().to_ascii_lowercase();
+    let bare = lower.split_once("://").map_or(lower.as_str(), |(_, rest)| rest);
+    let bare = bare.split('/').next().unwrap_or_default();
+    bare.split(':').next().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+/// A refusal's code and the line for its reader.
+type Refused = (RefusalCode, String);

@@ -1,0 +1,174 @@
+//! `FrontDoorHealthProbeLog`: which edge locations could not reach which origin.
+//!
+//! The log holds failed probes only, so this family can say `Unhealthy` and nothing else; its silence is not health.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    EvidenceClass, FailureKind, InboxItem, Measure, RefusalCode, Scope, Signal, StampId, Standing, Timestamp,
+    Verdict, note,
+};
+use serde_json::Value;
+
+use super::item::{Event, digest, malformed_json};
+use super::{Context, Refused, json};
+
+const CATEGORY: &str = "FrontDoorHealthProbeLog";
+
+/// Records are counted together in spans of this length, the shortest probe detection there is.
+const BUCKET_MS: i64 = 15_000;
+
+/// Edge locations named in a note.
+const POPS_NAMED_MAX: usize = 5;
+
+/// Everything in a batch of the stream: `{"records": [..]}`, an array of such, or bare records.
+pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
+    let (probes, others): (Vec<&Value>, Vec<&Value>) =
+        json::records(body).into_iter().partition(|record| is_record(record));
+    let mut items = from_records(&probes, ctx);
+    items.extend(others.into_iter().flat_map(|other| {
+        malformed_json(
+            other,
+            "probe-log",
+            "not a FrontDoorHealthProbeLog record; look at the diagnostic setting",
+            ctx,
+        )
+    }));
+    items
+}
+
+/// Whether this is a record of the probe log.
+pub(super) fn is_record(record: &Value) -> bool {
+    json::text(record, "category").is_some_and(|category| category.eq_ignore_ascii_case(CATEGORY))
+}
+
+/// Signals of one set of records: one per stamp and bucket, all in one item whose id is a hash of the set.
+pub(super) fn from_records(records: &[&Value], ctx: &Context<'_>) -> Vec<InboxItem> {
+    let oldest = ctx.received_at.before(ctx.policy.limits.horizon.get());
+    let mut buckets: BTreeMap<(StampId, i64), Bucket> = BTreeMap::new();
+    let (mut refused, mut contents, mut latest) = (Vec::<Refused>::new(), BTreeSet::new(), None);
+    for record in records {
+        match Failure::read(record, ctx) {
+            Ok(None) => continue,
+            Ok(Some(failure)) if failure.at < oldest => {
+                refused.push((RefusalCode::TooOld, format!("{} at {}", failure.stamp, failure.at)));
+            }
+            Ok(Some(failure)) => {
+                latest = latest.max(Some(failure.at));
+                let bucket = failure.at.as_millis().div_euclid(BUCKET_MS);
+                buckets.entry((failure.stamp.clone(), bucket)).or_default().add(failure);
+            }
+            Err(refusal) => refused.push(refusal),
+        }
+        contents.insert(record.to_string());
+    }
+    if contents.is_empty() {
+        return Vec::new();
+    }
+    let set: Vec<String> = contents.into_iter().collect();
+    let event = Event::new("probe-log", &[&digest(set.join("\n").as_bytes())], "probe-log", latest, ctx);
+    let signals = buckets.into_iter().map(|((stamp, _), bucket)| bucket.signal(stamp)).collect();
+    event.items(signals, refused, ctx)
+}
+
+/// One failed probe.
+struct Failure {
+    stamp: StampId,
+    at: Timestamp,
+    pop: String,
+    kind: FailureKind,
+    result: String,
+}
+
+impl Failure {
+    /// None when the probe did not fail.
+    fn read(record: &Value, ctx: &Context<'_>) -> Result<Option<Self>, Refused> {
+        let properties = json::opened(record, "properties").unwrap_or(Value::Null);
+        let result = json::text(&properties, "result").unwrap_or_default();
+        let status = json::text(&properties, "httpStatusCode").unwrap_or_default();
+        if result.eq_ignore_ascii_case("success") || result.is_empty() && status == "200" {
+            return Ok(None);
+        }
+        let host = json::text(&properties, "originName").unwrap_or_default();
+        let Some(stamp) = ctx.stamp_of_host(&host) else {
+            return Err((RefusalCode::UnknownStamp, format!("origin {host:?} is no stamp's")));
+        };
+        // A record without a time cannot be placed in the window; taking it for now would make the past present.
+        let Some(at) = json::time(record, &["time"]) else {
+            return Err((RefusalCode::Malformed, format!("a probe of {host} without a time")));
+        };
+        let pop = json::text(&properties, "POP").unwrap_or_else(|| "?".to_owned()).to_ascii_uppercase();
+        let kind = kind(&result, status.parse().unwrap_or(0));
+        let result = if status.is_empty() { result } else { format!("{result} {status}") };
+        Ok(Some(Self { stamp, at: at.min(ctx.received_at), pop, kind, result }))
+    }
+}
+
+/// How a probe failed. What the status says counts only when there was an answer.
+fn kind(result: &str, status: u16) -> FailureKind {
+    let result = result.to_ascii_lowercase();
+    if result.contains("dns") || result.contains("nameresol") || result.contains("notresolved") {
+        FailureKind::Dns
+    } else if result.contains("ssl") || result.contains("tls") || result.contains("cert") {
+        FailureKind::Auth
+    } else if result.contains("time")
+        || result.contains("connect")
+        || result.contains("unreach")
+        || status == 0
+    {
+        FailureKind::Unreachable
+    } else {
+        FailureKind::ServerError
+    }
+}
+
+/// The failures at one stamp within one bucket.
+#[derive(Default)]
+struct Bucket {
+    pops: BTreeSet<String>,
+    /// Counted as in `KINDS`.
+    kinds: [u64; KINDS.len()],
+    results: BTreeSet<String>,
+    latest: Timestamp,
+}
+
+/// The kinds a probe can fail with; of equally frequent ones the first speaks.
+const KINDS: [FailureKind; 4] =
+    [FailureKind::Unreachable, FailureKind::ServerError, FailureKind::Dns, FailureKind::Auth];
+
+impl Bucket {
+    fn add(&mut self, failure: Failure) {
+        self.latest = self.latest.max(failure.at);
+        self.pops.insert(failure.pop);
+        self.results.insert(failure.result);
+        for (kind, count) in KINDS.iter().zip(&mut self.kinds) {
+            *count += u64::from(*kind == failure.kind);
+        }
+    }
+
+    fn signal(self, stamp: StampId) -> Signal {
+        let failed = u64::try_from(self.pops.len()).unwrap_or(u64::MAX);
+        let most =
+            KINDS.iter().zip(&self.kinds).rev().max_by_key(|(_, count)| **count).map(|(kind, _)| *kind);
+        let named: Vec<&str> = self.pops.iter().take(POPS_NAMED_MAX).map(String::as_str).collect();
+        let more = self.pops.len().saturating_sub(POPS_NAMED_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let results: Vec<&str> = self.results.iter().map(String::as_str).collect();
+        Signal {
+            scope: Scope::Stamp(stamp),
+            class: EvidenceClass::Edge,
+            source: "probe-log".to_owned(),
+            verdict: Verdict::Unhealthy,
+            observed_at: self.latest,
+            standing: Standing::Sample,
+            failure: most,
+            // How many edge locations probe is in no record: those that failed are all there is.
+            measure: Some(Measure { failed, total: failed }),
+            note: note(&format!(
+                "{failed} edge locations: {}{more} ({})",
+                named.join(", "),
+                results.join(", ")
+            )),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The stamp's own checks, and what of them may take it out of rotation.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use super::{Component, ComponentCheck, ComponentStatus, Status};
+
+/// Each check gets this long; they run side by side, so a round takes no longer.
+pub(super) const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A component must fail hard in this many consecutive rounds before the gated view says so.
+pub(super) const HARD_ROUNDS: u32 = 3;
+
+/// Whose failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// In this stamp: its hard failure may take the stamp out of rotation.
+    Local,
+    /// Shared with other stamps, such as the database account: its failure shows as `Degraded` and never as 503, or
+    /// all stamps would leave together.
+    Shared,
+}
+
+/// One round over all checks.
+pub(super) async fn round(
+    http: &reqwest::Client,
+    checks: &[ComponentCheck],
+    before: &[Component],
+) -> Vec<Component> {
+    let mut running = JoinSet::new();
+    for (index, check) in checks.iter().enumerate() {
+        let request = http.get(&check.url).timeout(CHECK_TIMEOUT).send();
+        running.spawn(async move { (index, judge(request.await)) });
+    }
+    let mut results: Vec<Option<(ComponentStatus, String)>> = vec![None; checks.len()];
+    while let Some(finished) = running.join_next().await {
+        if let Ok((index, result)) = finished {
+            results[index] = Some(result);
+        }
+    }
+    checks
+        .iter()
+        .zip(results)
+        .map(|(check, result)| {
+            let (status, detail) =
+                result.unwrap_or((ComponentStatus::Degraded, "the check broke off".to_owned()));
+            let previous = before.iter().find(|component| component.name == check.name);
+            let hard_failures = match (check.reach, status) {
+                (Reach::Local, ComponentStatus::Failed) => {
+                    previous.map_or(0, |component| component.hard_failures) + 1
+                }
+                _ => 0,
+            };
+            Component { name: check.name.clone(), status, hard_failures, detail }
+        })
+        .collect()
+}
+
+/// What the stamp says of itself. A shared dependency's failure degrades it; only its own hard failure is `Unhealthy`.
+pub(super) fn status(components: &[Component]) -> Status {
+    components.iter().fold(Status::Healthy, |worst, component| {
+        let own = match component.status {
+            ComponentStatus::Healthy => Status::Healthy,
+            ComponentStatus::Failed if component.hard_failures > 0 => Status::Unhealthy,
+            ComponentStatus::Failed | ComponentStatus::Degraded => Status::Degraded,
+        };
+        worst.max(own)
+    })
+}
+
+/// Whether the gated view may answer 503 on the stamp's own account.
+pub(super) fn failed_hard(components: &[Component]) -> bool {
+    components.iter().any(|component| component.hard_failures >= HARD_ROUNDS)
+}
+
+fn judge(result: Result<reqwest::Response, reqwest::Error>) -> (ComponentStatus, String) {
+    match result {
+        Ok(response) => {
+            let status = response.status();
+            // "Full" is said with 429, or with 503 and Retry-After; both are load, not death.
+            let full = status.as_u16() == 429
+                || status.as_u16() == 503 && response.headers().contains_key("retry-after");
+            let verdict = if status.is_success() {
+                ComponentStatus::Healthy
+            } else if full || !status.is_server_error() {
+                ComponentStatus::Degraded
+            } else {
+                ComponentStatus::Failed
+            };
+            (verdict, format!("answered {}", status.as_u16()))
+        }
+        Err(error) if error.is_timeout() => {
+            (ComponentStatus::Degraded, format!("no answer within {} s", CHECK_TIMEOUT.as_secs()))
+        }
+        Err(error) if error.is_connect() => (ComponentStatus::Failed, "nobody is there".to_owned()),
+        Err(_) => (ComponentStatus::Degraded, "the connection broke off".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn component(status: ComponentStatus, hard_failures: u32) -> Component {
+        Component { name: "app".into(), status, hard_failures, detail: String::new() }
+    }
+
+    #[test]
+    fn a_shared_dependency_degrades_and_only_the_own_one_fails() {
+        assert_eq!(status(&[component(ComponentStatus::Failed, 0)]), Status::Degraded);
+        assert_eq!(status(&[component(ComponentStatus::Failed, 1)]), Status::Unhealthy);
+        assert_eq!(status(&[]), Status::Healthy);
+    }
+
+    #[test]
+    fn one_bad_round_is_not_a_hard_failure() {
+        assert!(!failed_hard(&[component(ComponentStatus::Failed, HARD_ROUNDS - 1)]));
+        assert!(failed_hard(&[component(ComponentStatus::Failed, HARD_ROUNDS)]));
+    }
+}
