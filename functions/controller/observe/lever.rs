@@ -3,7 +3,7 @@
 use adapters::azure::arm::{ArmError, ResourceId};
 use adapters::azure::{ProvisioningState, app_service_plan, autoscale, front_door};
 use domain::facts::{CapacityFacts, OriginFacts, StampFacts};
-use domain::{EnabledState, Timestamp};
+use domain::Timestamp;
 use futures_util::future::join_all;
 
 use super::Run;
@@ -26,9 +26,8 @@ pub(super) async fn read(controller: &Controller, stamps: &[StampFacts], now: Ti
             for stamp in stamps {
                 let ours = origins.iter().find(|origin| origin.id.as_str().eq_ignore_ascii_case(&stamp.origin_id));
                 if let Some(origin) = ours {
-                    let enabled = if origin.enabled == front_door::EnabledState::Enabled { EnabledState::Enabled } else { EnabledState::Disabled };
                     let updating = matches!(origin.provisioning_state, ProvisioningState::InTransition(_));
-                    run.facts.origins.insert(stamp.stamp.clone(), OriginFacts { read_at: now, enabled, updating });
+                    run.facts.origins.insert(stamp.stamp.clone(), OriginFacts { read_at: now, enabled: origin.enabled, updating });
                 }
             }
         }

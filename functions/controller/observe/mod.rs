@@ -54,7 +54,7 @@ struct Run {
 }
 
 impl Run {
-    fn unreadable(&mut self, what: &str, error: &dyn std::error::Error) {
+    fn unreadable(&mut self, what: &str, error: &(dyn std::error::Error + 'static)) {
         tracing::warn!(error, "{what} cannot be read; what was read before keeps ageing");
         self.facts.unreadable.push(what.to_owned());
     }

@@ -6,7 +6,7 @@ use adapters::azure::arm::{ArmError, ResourceId, ResourceIdError};
 use adapters::azure::resource_graph::{self, InventoryError, TaggedResource};
 use adapters::azure::front_door;
 use domain::facts::StampFacts;
-use domain::{RegionName, StampId};
+use domain::StampId;
 
 use crate::controller::Controller;
 
@@ -38,7 +38,9 @@ pub(super) async fn discover(controller: &Controller) -> Result<Vec<StampFacts>,
     let tagged = resource_graph::tagged_resources(arm, &controller.policy.workload.name, &[&subscription]).await?;
     let mut by_stamp: BTreeMap<StampId, Vec<TaggedResource>> = BTreeMap::new();
     for resource in tagged {
-        by_stamp.entry(resource.stamp.clone()).or_default().push(resource);
+        if let Some(stamp) = resource.stamp.clone() {
+            by_stamp.entry(stamp).or_default().push(resource);
+        }
     }
     let stamps: Vec<StampFacts> = by_stamp
         .iter()
@@ -53,7 +55,7 @@ pub(super) async fn discover(controller: &Controller) -> Result<Vec<StampFacts>,
 fn stamp_facts(stamp: &StampId, resources: &[TaggedResource], origin: &front_door::OriginState) -> Option<StampFacts> {
     let of_kind = |kind: &str| resources.iter().find(|resource| resource.kind == kind);
     let tag = |name: &str| resources.iter().find_map(|resource| resource.tags.get(name).cloned());
-    let region = resources.first().map(|resource| RegionName::from_display(&resource.location))?;
+    let region = resources.first().map(|resource| resource.location.clone())?;
     let direct_url = tag(DIRECT_URL).filter(|url| may_be_asked(url)).unwrap_or_else(|| format!("https://{}", origin.host_name));
     Some(StampFacts {
         stamp: stamp.clone(),

@@ -1,17 +1,33 @@
 //! The decision core: signals in, decisions and plans out. Pure: no async, no I/O, no clock, no logging.
+//!
+//! Read it in this order: what comes in (`signal`, `facts`, `command`), what is remembered (`state`), how it gets there
+//! (`fold`, `evidence`), what is true (`assess`), what is done (`decide`, `plan`, `lint`, `judge`), what is written
+//! (`transition`, `audit`), and in words (`explain`).
 
-pub mod audit;
+mod time;
+mod ids;
+pub mod regions;
+pub mod policy;
+
+mod signal;
 mod command;
 pub mod facts;
 pub mod gate;
-mod ids;
-pub mod policy;
-pub mod regions;
-mod signal;
-pub mod state;
 mod step;
-mod time;
+
+pub mod state;
+pub mod fold;
+pub mod evidence;
+pub mod assess;
+pub mod capacity;
+
+pub mod decide;
+pub mod plan;
+pub mod lint;
+pub mod judge;
 mod transition;
+pub mod audit;
+pub mod explain;
 
 pub use command::{Command, Order};
 pub use facts::{EnabledState, Facts};

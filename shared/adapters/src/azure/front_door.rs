@@ -3,7 +3,8 @@
 //! Front Door has no ETags, and the last writer wins, so a write is preceded by a read, and the caller holds the lease.
 //! What ARM calls done is the control plane only; the edges follow within minutes, and nothing says when.
 
-use serde::{Deserialize, Serialize};
+use domain::EnabledState;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::arm::{ArmClient, ArmError, ResourceId};
@@ -11,26 +12,6 @@ use super::{Change, ProvisioningState, is_one_of, typed, typed_all};
 
 /// The API version of every request of this module.
 pub const API_VERSION: &str = "2025-06-01";
-
-/// Whether Front Door sends traffic to an origin. (The API's own text speaks of probes; it is traffic that stops.)
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum EnabledState {
-    /// It may get traffic.
-    Enabled,
-    /// It gets none, not even when all others are unhealthy.
-    Disabled,
-}
-
-impl<'de> Deserialize<'de> for EnabledState {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match text.as_str() {
-            text if is_one_of(text, &["enabled"]) => Ok(Self::Enabled),
-            text if is_one_of(text, &["disabled"]) => Ok(Self::Disabled),
-            _ => Err(serde::de::Error::unknown_variant(&text, &["Enabled", "Disabled"])),
-        }
-    }
-}
 
 /// An origin as ARM reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
