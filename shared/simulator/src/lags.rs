@@ -25,7 +25,14 @@ pub struct StatedLag {
 
 /// The figures that the simulation rests on, in the order of the story: edge, configuration, capacity, telemetry.
 pub fn stated_lags() -> Vec<StatedLag> {
-    let edge = [
+    let stated = |(name, value, source)| StatedLag { name, value, source };
+    edge().into_iter().chain(capacity()).chain(telemetry()).map(stated).collect()
+}
+
+type Line = (&'static str, String, &'static str);
+
+fn edge() -> Vec<Line> {
+    vec![
         ("probe interval, sample window", "15 s, 2 of 4 (scenario)".into(), "the workload's own setting"),
         (
             "quiet location",
@@ -48,8 +55,11 @@ pub fn stated_lags() -> Vec<StatedLag> {
             span(PROPAGATION_S),
             "Front Door FAQ 2025: up to 20 min, queued",
         ),
-    ];
-    let capacity = [
+    ]
+}
+
+fn capacity() -> Vec<Line> {
+    vec![
         ("App Service instance start", span(INSTANCE_START_S), "from memory: 30 s to 5 min and warm-up"),
         ("instance restart after a regional loss", span(INSTANCE_RESTART_S), "assumed"),
         (
@@ -77,8 +87,11 @@ pub fn stated_lags() -> Vec<StatedLag> {
         ("requests that need Cosmos DB", format!("{:.0} %", NEEDS_COSMOS * 100.0), "assumed"),
         ("noise of the demand", format!("{:.0} % each second", DEMAND_NOISE * 100.0), "assumed"),
         ("errors with nothing wrong", format!("{:.2} %", BASELINE_ERRORS * 100.0), "assumed"),
-    ];
-    let telemetry = [
+    ]
+}
+
+fn telemetry() -> Vec<Line> {
+    vec![
         (
             "Azure Monitor metric",
             format!("{} after the minute", span(METRIC_LAG_S)),
@@ -99,9 +112,7 @@ pub fn stated_lags() -> Vec<StatedLag> {
         ),
         ("Service Health", "10 to 98 min, median 34 min".into(), "ten public incidents (DESIGN.md, fact 5)"),
         ("resource health", format!("{RESOURCE_HEALTH_LAG_S} s"), "assumed"),
-    ];
-    let stated = |(name, value, source)| StatedLag { name, value, source };
-    edge.into_iter().chain(capacity).chain(telemetry).map(stated).collect()
+    ]
 }
 
 fn span((low, high): (u32, u32)) -> String {
