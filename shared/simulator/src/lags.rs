@@ -3,10 +3,14 @@
 use crate::edge::{CONTROL_PLANE_S, FARTHER_MS, NEAR_MS, PROPAGATION_S, QUIET_INTERVAL_FACTOR, QUIET_SHARE};
 use crate::metrics::METRIC_LAG_S;
 use crate::stamp::{
-    BASELINE_ERRORS, COLD_FACTOR, COLD_S, INSTANCE_RESTART_S, INSTANCE_START_S, OVERLOAD_LOSS,
-    PROBE_STARVATION_RHO, PROBE_STARVATION_SHARE, SATURATED_MS, SERVICE_MS,
+    BASELINE_ERRORS, COLD_FACTOR, COLD_S, CPU_AT_FULL_PCT, INSTANCE_RESTART_S, INSTANCE_START_S,
+    NEEDS_COSMOS, OVERLOAD_LOSS, PROBE_STARVATION_RHO, PROBE_STARVATION_SHARE, SATURATED_MS, SERVICE_MS,
 };
-use crate::telemetry::{PROBE_LOG_BATCH_S, PROBE_LOG_LAG_S, RESOURCE_HEALTH_LAG_S};
+use crate::telemetry::{
+    METRIC_ALERT_DELIVERY_S, METRIC_ALERT_HEALTHY_EVALUATIONS, PROBE_LOG_BATCH_S, PROBE_LOG_LAG_S,
+    RESOURCE_HEALTH_LAG_S,
+};
+use crate::world::DEMAND_NOISE;
 
 /// One figure that the simulation rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +25,14 @@ pub struct StatedLag {
 
 /// The figures that the simulation rests on, in the order of the story: edge, configuration, capacity, telemetry.
 pub fn stated_lags() -> Vec<StatedLag> {
-    let edge = [
+    let stated = |(name, value, source)| StatedLag { name, value, source };
+    edge().into_iter().chain(capacity()).chain(telemetry()).map(stated).collect()
+}
+
+type Line = (&'static str, String, &'static str);
+
+fn edge() -> Vec<Line> {
+    vec![
         ("probe interval, sample window", "15 s, 2 of 4 (scenario)".into(), "the workload's own setting"),
         (
             "quiet location",
@@ -44,8 +55,11 @@ pub fn stated_lags() -> Vec<StatedLag> {
             span(PROPAGATION_S),
             "Front Door FAQ 2025: up to 20 min, queued",
         ),
-    ];
-    let capacity = [
+    ]
+}
+
+fn capacity() -> Vec<Line> {
+    vec![
         ("App Service instance start", span(INSTANCE_START_S), "from memory: 30 s to 5 min and warm-up"),
         ("instance restart after a regional loss", span(INSTANCE_RESTART_S), "assumed"),
         (
@@ -65,9 +79,19 @@ pub fn stated_lags() -> Vec<StatedLag> {
             format!("from {PROBE_STARVATION_RHO} x capacity, up to {:.0} %", PROBE_STARVATION_SHARE * 100.0),
             "assumed",
         ),
+        (
+            "processor time when exactly full",
+            format!("{CPU_AT_FULL_PCT} %"),
+            "assumed; the autoscale rules see it",
+        ),
+        ("requests that need Cosmos DB", format!("{:.0} %", NEEDS_COSMOS * 100.0), "assumed"),
+        ("noise of the demand", format!("{:.0} % each second", DEMAND_NOISE * 100.0), "assumed"),
         ("errors with nothing wrong", format!("{:.2} %", BASELINE_ERRORS * 100.0), "assumed"),
-    ];
-    let telemetry = [
+    ]
+}
+
+fn telemetry() -> Vec<Line> {
+    vec![
         (
             "Azure Monitor metric",
             format!("{} after the minute", span(METRIC_LAG_S)),
@@ -78,11 +102,17 @@ pub fn stated_lags() -> Vec<StatedLag> {
             format!("batches of {PROBE_LOG_BATCH_S} s, {} late", span(PROBE_LOG_LAG_S)),
             "documented: a few minutes",
         ),
+        (
+            "metric alert",
+            format!(
+                "each minute on what is readable, {METRIC_ALERT_DELIVERY_S} s to deliver, resolved after \
+                 {METRIC_ALERT_HEALTHY_EVALUATIONS} healthy minutes"
+            ),
+            "from memory",
+        ),
         ("Service Health", "10 to 98 min, median 34 min".into(), "ten public incidents (DESIGN.md, fact 5)"),
         ("resource health", format!("{RESOURCE_HEALTH_LAG_S} s"), "assumed"),
-    ];
-    let stated = |(name, value, source)| StatedLag { name, value, source };
-    edge.into_iter().chain(capacity).chain(telemetry).map(stated).collect()
+    ]
 }
 
 fn span((low, high): (u32, u32)) -> String {
