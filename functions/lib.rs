@@ -1,6 +1,7 @@
 //! The edge: one folder per Azure function, the controller behind them, the command line.
 
 // What the functions share.
+pub mod assemble;
 pub mod controller;
 pub mod edge;
 pub mod normalise;

@@ -68,7 +68,11 @@ impl DirectClient {
     /// # Errors
     /// When there was no answer.
     pub async fn gated_status(&self, direct_url: &str) -> Result<u16, DirectFailure> {
-        let response = self.request(direct_url, "healthz").send().await.map_err(|error| DirectFailure(kind_of(&error)))?;
+        let response = self
+            .request(direct_url, "healthz")
+            .send()
+            .await
+            .map_err(|error| DirectFailure(kind_of(&error)))?;
         Ok(response.status().as_u16())
     }
 
@@ -100,7 +104,9 @@ fn kind_of_status(status: StatusCode, headers: &reqwest::header::HeaderMap) -> O
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Some(FailureKind::Auth),
         // The regional ingress answers for a stamp that is not there.
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Some(FailureKind::Unreachable),
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS if headers.contains_key("retry-after") => {
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+            if headers.contains_key("retry-after") =>
+        {
             Some(FailureKind::Saturated)
         }
         _ => Some(FailureKind::ServerError),

@@ -75,7 +75,10 @@ pub async fn situation(controller: &Controller) -> Result<Situation, ControllerE
     gather(controller, view, controller.clock.now()).await
 }
 
-async fn next_transition(controller: &Controller, view: LedgerView) -> Result<Option<Transition>, ControllerError> {
+async fn next_transition(
+    controller: &Controller,
+    view: LedgerView,
+) -> Result<Option<Transition>, ControllerError> {
     let policy = &controller.policy;
     let parent = view.state.as_ref().map(|state| state.generation);
     let nothing_new = view.inbox.is_empty();
@@ -94,7 +97,11 @@ async fn next_transition(controller: &Controller, view: LedgerView) -> Result<Op
     Ok((!idle).then_some(next))
 }
 
-async fn gather(controller: &Controller, view: LedgerView, now: Timestamp) -> Result<Situation, ControllerError> {
+async fn gather(
+    controller: &Controller,
+    view: LedgerView,
+    now: Timestamp,
+) -> Result<Situation, ControllerError> {
     let workload = controller.policy.workload.name.clone();
     let state = view.state.unwrap_or_else(|| WorkloadState::new(workload, FIRST_EPOCH, now));
     if state.schema > STATE_SCHEMA {

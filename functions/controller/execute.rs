@@ -9,8 +9,8 @@ use domain::facts::StampFacts;
 use domain::gate::GATE_SCHEMA;
 use domain::state::WorkloadState;
 use domain::{
-    Effect, EnabledState, FailureCode, GateDocument, InboxItem, ItemBody, ItemId, StampId, Step, StepOutcome, StepResult,
-    StepStatus, StoredStep, Timestamp,
+    Effect, EnabledState, FailureCode, GateDocument, InboxItem, ItemBody, ItemId, StampId, Step, StepOutcome,
+    StepResult, StepStatus, StoredStep, Timestamp,
 };
 
 use super::evaluate::Evaluation;
@@ -26,7 +26,10 @@ const POLL_WAIT: Duration = Duration::from_secs(10);
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Executes every step that is due; returns how many outcomes it wrote.
-pub(super) async fn execute_due(controller: &Controller, done: &mut Evaluation) -> Result<usize, ControllerError> {
+pub(super) async fn execute_due(
+    controller: &Controller,
+    done: &mut Evaluation,
+) -> Result<usize, ControllerError> {
     let workload = &controller.policy.workload.name;
     let view = controller.ledger.load(workload, 0).await?;
     let Some(state) = view.state else { return Ok(0) };
@@ -35,9 +38,11 @@ pub(super) async fn execute_due(controller: &Controller, done: &mut Evaluation) 
     for stored in domain::plan::due(&view.steps, &state, &controller.policy, now) {
         let Some(outcome) = advance(controller, stored, &state, now).await? else { continue };
         done.executed += 1;
-        let result = serde_json::to_value(&outcome.result).map(|value| value["result"].clone()).unwrap_or_default();
+        let result =
+            serde_json::to_value(&outcome.result).map(|value| value["result"].clone()).unwrap_or_default();
         tracing::info!(step = %outcome.step, result = %result, "{}", domain::explain::effect(&stored.step.effect));
-        let id = ItemId::new(format!("outcome:{}:{}:{}", outcome.step, outcome.attempt, outcome.at.as_millis()));
+        let id =
+            ItemId::new(format!("outcome:{}:{}:{}", outcome.step, outcome.attempt, outcome.at.as_millis()));
         let item = InboxItem { id, event_at: now, received_at: now, body: ItemBody::Outcome { outcome } };
         outcomes += controller.ledger.append(workload, &[item]).await?;
     }
@@ -51,18 +56,23 @@ async fn advance(
     state: &WorkloadState,
     now: Timestamp,
 ) -> Result<Option<StepOutcome>, ControllerError> {
-    let outcome = |step: &Step, result| StepOutcome { step: step.id.clone(), attempt: step.attempts, at: now, result };
+    let outcome =
+        |step: &Step, result| StepOutcome { step: step.id.clone(), attempt: step.attempts, at: now, result };
     if let StepStatus::Running { operation, .. } = &stored.step.status {
         let result = look_at(controller, &stored.step, operation, state, now).await;
         return Ok(Some(outcome(&stored.step, result)));
     }
     let claimed = Step {
         attempts: stored.step.attempts + 1,
-        status: StepStatus::Claimed { owner: controller.instance.clone(), deadline: now + controller.policy.limits.claim.get() },
+        status: StepStatus::Claimed {
+            owner: controller.instance.clone(),
+            deadline: now + controller.policy.limits.claim.get(),
+        },
         ..stored.step.clone()
     };
     let workload = &controller.policy.workload.name;
-    let ClaimOutcome::Claimed(ours) = controller.ledger.replace_step(workload, stored, &claimed).await? else {
+    let ClaimOutcome::Claimed(ours) = controller.ledger.replace_step(workload, stored, &claimed).await?
+    else {
         return Ok(None);
     };
     let result = perform(controller, &ours.step, state, now).await;
@@ -76,7 +86,9 @@ async fn perform(controller: &Controller, step: &Step, state: &WorkloadState, no
     match &step.effect {
         Effect::SetGate { .. } => set_gate(controller, step, now).await,
         Effect::SetOrigin { enabled, .. } => set_origin(controller, stamp, *enabled, now).await,
-        Effect::RaiseFloor { minimum, until, .. } => raise_floor(controller, stamp, *minimum, *until, now).await,
+        Effect::RaiseFloor { minimum, until, .. } => {
+            raise_floor(controller, stamp, *minimum, *until, now).await
+        }
         Effect::RestoreFloor { recorded, .. } => restore_floor(controller, stamp, *recorded, now).await,
     }
 }
@@ -106,22 +118,38 @@ async fn set_gate(controller: &Controller, step: &Step, now: Timestamp) -> StepR
     }
 }
 
-async fn set_origin(controller: &Controller, stamp: &StampFacts, enabled: EnabledState, now: Timestamp) -> StepResult {
+async fn set_origin(
+    controller: &Controller,
+    stamp: &StampFacts,
+    enabled: EnabledState,
+    now: Timestamp,
+) -> StepResult {
     let origin = match ResourceId::parse(&stamp.origin_id) {
         Ok(origin) => origin,
         Err(error) => return failed(FailureCode::NotFound, &chain(&error)),
     };
     match front_door::set_origin_enabled(&controller.azure.arm, &origin, enabled).await {
-        Ok(Change::AlreadySo(seen)) if seen.provisioning_state == ProvisioningState::Succeeded => StepResult::Done { recorded: None },
-        Ok(Change::AlreadySo(_)) => retry(now + BUSY_WAIT, FailureCode::Unreachable, "the change is still under way"),
+        Ok(Change::AlreadySo(seen)) if seen.provisioning_state == ProvisioningState::Succeeded => {
+            StepResult::Done { recorded: None }
+        }
+        Ok(Change::AlreadySo(_)) => {
+            retry(now + BUSY_WAIT, FailureCode::Unreachable, "the change is still under way")
+        }
         Ok(Change::Sent(Accepted::Done(_))) => confirm_origin(controller, &origin, enabled, now).await,
-        Ok(Change::Sent(Accepted::Running { operation, retry_after, .. })) => accepted(&operation, retry_after, now),
+        Ok(Change::Sent(Accepted::Running { operation, retry_after, .. })) => {
+            accepted(&operation, retry_after, now)
+        }
         Err(error) => of_arm_error(&error, now),
     }
 }
 
 /// ARM calls it done: read it again before believing so (S4: an older writer may have come after us).
-async fn confirm_origin(controller: &Controller, origin: &ResourceId, enabled: EnabledState, now: Timestamp) -> StepResult {
+async fn confirm_origin(
+    controller: &Controller,
+    origin: &ResourceId,
+    enabled: EnabledState,
+    now: Timestamp,
+) -> StepResult {
     match front_door::get_origin(&controller.azure.arm, origin).await {
         Ok(seen) if seen.enabled == enabled => StepResult::Done { recorded: None },
         Ok(_) => failed(FailureCode::Superseded, "read back, it stands otherwise; somebody wrote after us"),
@@ -130,25 +158,44 @@ async fn confirm_origin(controller: &Controller, origin: &ResourceId, enabled: E
 }
 
 /// One look at an operation under way.
-async fn look_at(controller: &Controller, step: &Step, operation: &str, state: &WorkloadState, now: Timestamp) -> StepResult {
+async fn look_at(
+    controller: &Controller,
+    step: &Step,
+    operation: &str,
+    state: &WorkloadState,
+    now: Timestamp,
+) -> StepResult {
     let address = OperationUrl::new(operation);
     match controller.azure.arm.poll(&address).await {
         Ok(OperationStatus::Running { retry_after }) => accepted(&address, retry_after, now),
-        Ok(OperationStatus::Succeeded) => match (&step.effect, state.topology.stamps.get(step.effect.stamp())) {
-            (Effect::SetOrigin { enabled, .. }, Some(stamp)) => match ResourceId::parse(&stamp.origin_id) {
-                Ok(origin) => confirm_origin(controller, &origin, *enabled, now).await,
-                Err(error) => failed(FailureCode::NotFound, &chain(&error)),
-            },
-            _ => StepResult::Done { recorded: None },
-        },
-        Ok(OperationStatus::Failed { code, message }) => failed(FailureCode::Rejected, &format!("{code}: {message}")),
+        Ok(OperationStatus::Succeeded) => {
+            match (&step.effect, state.topology.stamps.get(step.effect.stamp())) {
+                (Effect::SetOrigin { enabled, .. }, Some(stamp)) => match ResourceId::parse(&stamp.origin_id)
+                {
+                    Ok(origin) => confirm_origin(controller, &origin, *enabled, now).await,
+                    Err(error) => failed(FailureCode::NotFound, &chain(&error)),
+                },
+                _ => StepResult::Done { recorded: None },
+            }
+        }
+        Ok(OperationStatus::Failed { code, message }) => {
+            failed(FailureCode::Rejected, &format!("{code}: {message}"))
+        }
         // The operation goes on whether we see it or not.
-        Err(error) if error.is_transient() => accepted(&address, error.retry_after().or(Some(UNREACHABLE_WAIT)), now),
+        Err(error) if error.is_transient() => {
+            accepted(&address, error.retry_after().or(Some(UNREACHABLE_WAIT)), now)
+        }
         Err(error) => of_arm_error(&error, now),
     }
 }
 
-async fn raise_floor(controller: &Controller, stamp: &StampFacts, minimum: u32, until: Timestamp, now: Timestamp) -> StepResult {
+async fn raise_floor(
+    controller: &Controller,
+    stamp: &StampFacts,
+    minimum: u32,
+    until: Timestamp,
+    now: Timestamp,
+) -> StepResult {
     let (setting, current) = match read_setting(controller, stamp).await {
         Ok(read) => read,
         Err(ended) => return ended.at(now),
@@ -180,7 +227,12 @@ async fn raise_floor(controller: &Controller, stamp: &StampFacts, minimum: u32, 
     }
 }
 
-async fn restore_floor(controller: &Controller, stamp: &StampFacts, recorded: u32, now: Timestamp) -> StepResult {
+async fn restore_floor(
+    controller: &Controller,
+    stamp: &StampFacts,
+    recorded: u32,
+    now: Timestamp,
+) -> StepResult {
     let (setting, current) = match read_setting(controller, stamp).await {
         Ok(read) => read,
         Err(ended) => return ended.at(now),
@@ -191,7 +243,9 @@ async fn restore_floor(controller: &Controller, stamp: &StampFacts, recorded: u3
             Ok(_) => StepResult::Done { recorded: None },
             Err(error) => of_arm_error(&error, now),
         },
-        Err(error @ autoscale::AutoscaleError::NotOurs { .. }) => failed(FailureCode::NotOurs, &chain(&error)),
+        Err(error @ autoscale::AutoscaleError::NotOurs { .. }) => {
+            failed(FailureCode::NotOurs, &chain(&error))
+        }
         Err(error) => failed(FailureCode::Rejected, &chain(&error)),
     }
 }
@@ -206,14 +260,19 @@ enum Unread {
 impl Unread {
     fn at(self, now: Timestamp) -> StepResult {
         match self {
-            Self::NoLever(stamp) => failed(FailureCode::NotFound, &format!("{stamp} has no autoscale setting")),
+            Self::NoLever(stamp) => {
+                failed(FailureCode::NotFound, &format!("{stamp} has no autoscale setting"))
+            }
             Self::NotAnId(why) => failed(FailureCode::NotFound, &why),
             Self::Arm(error) => of_arm_error(&error, now),
         }
     }
 }
 
-async fn read_setting(controller: &Controller, stamp: &StampFacts) -> Result<(ResourceId, serde_json::Value), Unread> {
+async fn read_setting(
+    controller: &Controller,
+    stamp: &StampFacts,
+) -> Result<(ResourceId, serde_json::Value), Unread> {
     let id = stamp.autoscale_id.as_ref().ok_or_else(|| Unread::NoLever(stamp.stamp.clone()))?;
     let setting = ResourceId::parse(id).map_err(|error| Unread::NotAnId(chain(&error)))?;
     let current = autoscale::read(&controller.azure.arm, &setting).await.map_err(Unread::Arm)?;
@@ -232,7 +291,9 @@ fn of_arm_error(error: &ArmError, now: Timestamp) -> StepResult {
         ArmError::LastEnabledOrigin => failed(FailureCode::LastEnabledOrigin, &detail),
         ArmError::NotFound { .. } => failed(FailureCode::NotFound, &detail),
         ArmError::Forbidden { .. } => failed(FailureCode::Forbidden, &detail),
-        ArmError::Busy { .. } | ArmError::Throttled { .. } => retry(later(BUSY_WAIT), FailureCode::Rejected, &detail),
+        ArmError::Busy { .. } | ArmError::Throttled { .. } => {
+            retry(later(BUSY_WAIT), FailureCode::Rejected, &detail)
+        }
         error if error.is_transient() => retry(later(UNREACHABLE_WAIT), FailureCode::Unreachable, &detail),
         _ => failed(FailureCode::Rejected, &detail),
     }

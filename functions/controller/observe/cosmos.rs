@@ -25,7 +25,11 @@ const ACCOUNT: &str = "cosmos-account";
 const REQUESTS: &str = "cosmos-requests";
 
 pub(super) async fn read(controller: &Controller, state: &WorkloadState, now: Timestamp, run: &mut Run) {
-    let Some(id) = controller.policy.workload.cosmos_account.as_deref().and_then(|id| ResourceId::parse(id).ok()) else { return };
+    let Some(id) =
+        controller.policy.workload.cosmos_account.as_deref().and_then(|id| ResourceId::parse(id).ok())
+    else {
+        return;
+    };
     match account(controller, &id, state, now).await {
         Ok(signals) => run.signals.extend(signals),
         Err(error) => run.unreadable("cosmos account", &error),
@@ -58,18 +62,28 @@ fn signal(region: &RegionName, source: &str, verdict: Verdict, observed_at: Time
 }
 
 /// A region that is out says so; one that is in says only that nobody took it out, which is no proof of health.
-async fn account(controller: &Controller, id: &ResourceId, state: &WorkloadState, now: Timestamp) -> Result<Vec<Signal>, ArmError> {
+async fn account(
+    controller: &Controller,
+    id: &ResourceId,
+    state: &WorkloadState,
+    now: Timestamp,
+) -> Result<Vec<Signal>, ArmError> {
     let account = cosmos_account::get(&controller.azure.arm, id).await?;
     let mut signals = Vec::new();
     for region in regions(state) {
         let location = account.locations.iter().find(|location| location.region == region);
         let was_there = state.topology.stamps.values().filter(|stamp| stamp.region == region).any(|stamp| {
-            let track = state.evidence.get(&stamp.stamp).and_then(|evidence| evidence.get(&EvidenceClass::Data)?.get(ACCOUNT));
+            let track = state
+                .evidence
+                .get(&stamp.stamp)
+                .and_then(|evidence| evidence.get(&EvidenceClass::Data)?.get(ACCOUNT));
             track.is_some()
         });
         let verdict = match location.map(|location| &location.provisioning_state) {
             Some(ProvisioningState::Failed) => Verdict::Unhealthy,
-            Some(ProvisioningState::InTransition(text)) if text.eq_ignore_ascii_case("offline") => Verdict::Unhealthy,
+            Some(ProvisioningState::InTransition(text)) if text.eq_ignore_ascii_case("offline") => {
+                Verdict::Unhealthy
+            }
             Some(_) => Verdict::Unobserved,
             // A region taken offline disappears from the account; one that never had a replica is not a fault.
             None if was_there => Verdict::Unhealthy,

@@ -4,12 +4,14 @@
 use domain::evidence::WITNESS;
 use domain::facts::{GatedView, LoadFacts, StampFacts};
 use domain::state::WorkloadState;
-use domain::{EvidenceClass, FailureKind, GatePosition, Measure, Scope, Signal, StampId, Standing, Timestamp, Verdict};
+use domain::{
+    EvidenceClass, FailureKind, GatePosition, Measure, Scope, Signal, StampId, Standing, Timestamp, Verdict,
+};
 use futures_util::future::join_all;
 
 use super::Run;
-use crate::controller::azure::DirectFailure;
 use crate::controller::Controller;
+use crate::controller::azure::DirectFailure;
 use crate::stamp::{PeerStatus, Status, UngatedView};
 
 /// Synthetic requests per stamp and run: with six runs in an opinion, 30 samples see a gray failure of 20 % in all but
@@ -23,11 +25,20 @@ struct Answer {
     gated: Option<u16>,
 }
 
-pub(super) async fn probe(controller: &Controller, stamps: &[StampFacts], state: Option<&WorkloadState>, now: Timestamp, run: &mut Run) {
+pub(super) async fn probe(
+    controller: &Controller,
+    stamps: &[StampFacts],
+    state: Option<&WorkloadState>,
+    now: Timestamp,
+    run: &mut Run,
+) {
     let gate_matters = |stamp: &StampId| {
-        state.and_then(|state| state.cases.get(stamp)).is_some_and(|case| case.gate != GatePosition::Open || case.latched_at.is_some())
+        state
+            .and_then(|state| state.cases.get(stamp))
+            .is_some_and(|case| case.gate != GatePosition::Open || case.latched_at.is_some())
     };
-    let answers = join_all(stamps.iter().map(|stamp| ask(controller, stamp, gate_matters(&stamp.stamp)))).await;
+    let answers =
+        join_all(stamps.iter().map(|stamp| ask(controller, stamp, gate_matters(&stamp.stamp)))).await;
     for (stamp, answer) in stamps.iter().zip(answers) {
         run.signals.push(from_witness(&stamp.stamp, &answer, now));
         if let Ok(view) = &answer.view {
@@ -42,7 +53,10 @@ pub(super) async fn probe(controller: &Controller, stamps: &[StampFacts], state:
     }
 }
 
-#[expect(clippy::fn_params_excessive_bools, reason = "whether the gated view is asked as well, named at its call site")]
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "whether the gated view is asked as well, named at its call site"
+)]
 async fn ask(controller: &Controller, stamp: &StampFacts, gate_matters: bool) -> Answer {
     let direct = &controller.azure.direct;
     let url = &stamp.direct_url;
@@ -56,12 +70,19 @@ async fn ask(controller: &Controller, stamp: &StampFacts, gate_matters: bool) ->
 /// not a lost stamp.
 fn worst(failures: &[FailureKind]) -> Option<FailureKind> {
     let count = |kind| failures.iter().filter(|failure| **failure == kind).count();
-    let kinds = [FailureKind::Saturated, FailureKind::Dns, FailureKind::Auth, FailureKind::Unreachable, FailureKind::ServerError];
+    let kinds = [
+        FailureKind::Saturated,
+        FailureKind::Dns,
+        FailureKind::Auth,
+        FailureKind::Unreachable,
+        FailureKind::ServerError,
+    ];
     kinds.into_iter().filter(|kind| count(*kind) > 0).max_by_key(|kind| count(*kind))
 }
 
 fn from_witness(stamp: &StampId, answer: &Answer, now: Timestamp) -> Signal {
-    let mut failures: Vec<FailureKind> = answer.pings.iter().filter_map(|ping| ping.as_ref().err()).map(|failure| failure.0).collect();
+    let mut failures: Vec<FailureKind> =
+        answer.pings.iter().filter_map(|ping| ping.as_ref().err()).map(|failure| failure.0).collect();
     let measure = Measure { failed: failures.len() as u64, total: answer.pings.len() as u64 };
     let (verdict, note) = match &answer.view {
         Ok(view) => {

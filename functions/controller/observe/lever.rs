@@ -2,8 +2,8 @@
 
 use adapters::azure::arm::{ArmError, ResourceId};
 use adapters::azure::{ProvisioningState, app_service_plan, autoscale, front_door};
-use domain::facts::{CapacityFacts, OriginFacts, StampFacts};
 use domain::Timestamp;
+use domain::facts::{CapacityFacts, OriginFacts, StampFacts};
 use futures_util::future::join_all;
 
 use super::Run;
@@ -24,10 +24,14 @@ pub(super) async fn read(controller: &Controller, stamps: &[StampFacts], now: Ti
     match origins(controller).await {
         Ok(origins) => {
             for stamp in stamps {
-                let ours = origins.iter().find(|origin| origin.id.as_str().eq_ignore_ascii_case(&stamp.origin_id));
+                let ours =
+                    origins.iter().find(|origin| origin.id.as_str().eq_ignore_ascii_case(&stamp.origin_id));
                 if let Some(origin) = ours {
                     let updating = matches!(origin.provisioning_state, ProvisioningState::InTransition(_));
-                    run.facts.origins.insert(stamp.stamp.clone(), OriginFacts { read_at: now, enabled: origin.enabled, updating });
+                    run.facts.origins.insert(
+                        stamp.stamp.clone(),
+                        OriginFacts { read_at: now, enabled: origin.enabled, updating },
+                    );
                 }
             }
         }
@@ -50,7 +54,11 @@ async fn origins(controller: &Controller) -> Result<Vec<front_door::OriginState>
     Ok(front_door::list_origins(&controller.azure.arm, &group).await?)
 }
 
-async fn capacity(controller: &Controller, stamp: &StampFacts, now: Timestamp) -> Result<Option<CapacityFacts>, LeverError> {
+async fn capacity(
+    controller: &Controller,
+    stamp: &StampFacts,
+    now: Timestamp,
+) -> Result<Option<CapacityFacts>, LeverError> {
     let (Some(setting), Some(plan)) = (&stamp.autoscale_id, &stamp.plan_id) else { return Ok(None) };
     let arm = &controller.azure.arm;
     let setting = autoscale::read(arm, &ResourceId::parse(setting)?).await?;

@@ -69,7 +69,9 @@ pub async fn observe_stamps(controller: &Controller) -> Result<usize, Controller
     let state = load_state(controller).await?;
     let mut run = Run::default();
     let known = state.as_ref().map(|state| &state.topology.stamps);
-    let stamps: Vec<StampFacts> = if known.is_none_or(|known| known.is_empty()) || controller.cadence.topology.is_due(now, TOPOLOGY_EVERY) {
+    let stamps: Vec<StampFacts> = if known.is_none_or(|known| known.is_empty())
+        || controller.cadence.topology.is_due(now, TOPOLOGY_EVERY)
+    {
         match topology::discover(controller).await {
             Ok(found) => {
                 run.facts.topology = Some(found.clone());
@@ -109,7 +111,12 @@ async fn load_state(controller: &Controller) -> Result<Option<WorkloadState>, Co
     Ok(controller.ledger.load(&controller.policy.workload.name, 0).await?.state)
 }
 
-async fn append(controller: &Controller, observer: &str, run: Run, now: Timestamp) -> Result<usize, ControllerError> {
+async fn append(
+    controller: &Controller,
+    observer: &str,
+    run: Run,
+    now: Timestamp,
+) -> Result<usize, ControllerError> {
     if run.signals.is_empty() && run.facts.is_empty() {
         return Ok(0);
     }

@@ -24,11 +24,25 @@ const ORIGIN_HEALTH: &str = "origin-health";
 /// Source of `OriginRequestCount` within the class.
 const ORIGIN_REQUESTS: &str = "origin-requests";
 
-pub(super) async fn read(controller: &Controller, stamps: &[StampFacts], state: Option<&WorkloadState>, now: Timestamp, run: &mut Run) {
-    let Some(profile) = ResourceId::parse(&controller.policy.workload.origin_group).ok().and_then(|group| group.parent()) else {
+pub(super) async fn read(
+    controller: &Controller,
+    stamps: &[StampFacts],
+    state: Option<&WorkloadState>,
+    now: Timestamp,
+    run: &mut Run,
+) {
+    let Some(profile) =
+        ResourceId::parse(&controller.policy.workload.origin_group).ok().and_then(|group| group.parent())
+    else {
         return;
     };
-    let query = |metrics, aggregation, split_by| MetricsQuery { metrics, aggregation, split_by, from: now.before(SPAN), to: now };
+    let query = |metrics, aggregation, split_by| MetricsQuery {
+        metrics,
+        aggregation,
+        split_by,
+        from: now.before(SPAN),
+        to: now,
+    };
     let health = query(&["OriginHealthPercentage"], Aggregation::Average, &["Origin"]);
     match metrics::read(&controller.azure.arm, &profile, &health).await {
         Ok(series) => run.signals.extend(edge_signals(&series, stamps, state)),
@@ -49,14 +63,25 @@ fn stamp_of<'a>(series: &MetricSeries, stamps: &'a [StampFacts]) -> Option<&'a S
 }
 
 /// Only minutes newer than the newest one folded: an older one would be told twice.
-fn newest_folded(state: Option<&WorkloadState>, stamp: &StampId, class: EvidenceClass, source: &str) -> Timestamp {
+fn newest_folded(
+    state: Option<&WorkloadState>,
+    stamp: &StampId,
+    class: EvidenceClass,
+    source: &str,
+) -> Timestamp {
     state
         .and_then(|state| state.evidence.get(stamp)?.get(&class)?.get(source))
         .map(|track| track.run.last_seen)
         .unwrap_or_default()
 }
 
-fn signal(stamp: &StampId, class: EvidenceClass, source: &str, observed_at: Timestamp, measure: Measure) -> Signal {
+fn signal(
+    stamp: &StampId,
+    class: EvidenceClass,
+    source: &str,
+    observed_at: Timestamp,
+    measure: Measure,
+) -> Signal {
     Signal {
         scope: Scope::Stamp(stamp.clone()),
         class,
@@ -71,8 +96,16 @@ fn signal(stamp: &StampId, class: EvidenceClass, source: &str, observed_at: Time
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100 and to counts")]
-fn edge_signals(series: &[MetricSeries], stamps: &[StampFacts], state: Option<&WorkloadState>) -> Vec<Signal> {
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 0..=100 and to counts"
+)]
+fn edge_signals(
+    series: &[MetricSeries],
+    stamps: &[StampFacts],
+    state: Option<&WorkloadState>,
+) -> Vec<Signal> {
     let mut signals = Vec::new();
     for one in series {
         let Some(stamp) = stamp_of(one, stamps) else { continue };
@@ -81,7 +114,13 @@ fn edge_signals(series: &[MetricSeries], stamps: &[StampFacts], state: Option<&W
             let observed_at = *minute + HALF_MINUTE;
             if let Some(percent) = value.filter(|_| observed_at > newest) {
                 let failed = 100 - percent.clamp(0.0, 100.0).round() as u64;
-                signals.push(signal(stamp, EvidenceClass::Edge, ORIGIN_HEALTH, observed_at, Measure { failed, total: 100 }));
+                signals.push(signal(
+                    stamp,
+                    EvidenceClass::Edge,
+                    ORIGIN_HEALTH,
+                    observed_at,
+                    Measure { failed, total: 100 },
+                ));
             }
         }
     }
@@ -89,7 +128,11 @@ fn edge_signals(series: &[MetricSeries], stamps: &[StampFacts], state: Option<&W
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "request counts of one minute")]
-fn traffic_signals(series: &[MetricSeries], stamps: &[StampFacts], state: Option<&WorkloadState>) -> Vec<Signal> {
+fn traffic_signals(
+    series: &[MetricSeries],
+    stamps: &[StampFacts],
+    state: Option<&WorkloadState>,
+) -> Vec<Signal> {
     let mut counts: BTreeMap<(StampId, Timestamp), Measure> = BTreeMap::new();
     for one in series {
         let Some(stamp) = stamp_of(one, stamps) else { continue };
@@ -109,7 +152,8 @@ fn traffic_signals(series: &[MetricSeries], stamps: &[StampFacts], state: Option
         .filter_map(|((stamp, minute), measure)| {
             let observed_at = minute + HALF_MINUTE;
             let newest = newest_folded(state, &stamp, EvidenceClass::Traffic, ORIGIN_REQUESTS);
-            (observed_at > newest).then(|| signal(&stamp, EvidenceClass::Traffic, ORIGIN_REQUESTS, observed_at, measure))
+            (observed_at > newest)
+                .then(|| signal(&stamp, EvidenceClass::Traffic, ORIGIN_REQUESTS, observed_at, measure))
         })
         .collect()
 }

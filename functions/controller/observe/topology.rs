@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use adapters::azure::arm::{ArmError, ResourceId, ResourceIdError};
-use adapters::azure::resource_graph::{self, InventoryError, TaggedResource};
 use adapters::azure::front_door;
-use domain::facts::StampFacts;
+use adapters::azure::resource_graph::{self, InventoryError, TaggedResource};
 use domain::StampId;
+use domain::facts::StampFacts;
 
 use crate::controller::Controller;
 
@@ -25,7 +25,9 @@ pub(super) enum DiscoveryError {
     #[error("use the policy's origin group")]
     Group(#[from] ResourceIdError),
     /// The read worked and found nothing: an empty world is not believed.
-    #[error("find any stamp: no origin of the group has tagged resources (tags cordon:workload and cordon:stamp)")]
+    #[error(
+        "find any stamp: no origin of the group has tagged resources (tags cordon:workload and cordon:stamp)"
+    )]
     Nothing,
 }
 
@@ -35,7 +37,8 @@ pub(super) async fn discover(controller: &Controller) -> Result<Vec<StampFacts>,
     let subscription = group.as_str().split('/').nth(2).unwrap_or_default().to_owned();
     let arm = &controller.azure.arm;
     let origins = front_door::list_origins(arm, &group).await?;
-    let tagged = resource_graph::tagged_resources(arm, &controller.policy.workload.name, &[&subscription]).await?;
+    let tagged =
+        resource_graph::tagged_resources(arm, &controller.policy.workload.name, &[&subscription]).await?;
     let mut by_stamp: BTreeMap<StampId, Vec<TaggedResource>> = BTreeMap::new();
     for resource in tagged {
         if let Some(stamp) = resource.stamp.clone() {
@@ -52,17 +55,24 @@ pub(super) async fn discover(controller: &Controller) -> Result<Vec<StampFacts>,
     if stamps.is_empty() { Err(DiscoveryError::Nothing) } else { Ok(stamps) }
 }
 
-fn stamp_facts(stamp: &StampId, resources: &[TaggedResource], origin: &front_door::OriginState) -> Option<StampFacts> {
+fn stamp_facts(
+    stamp: &StampId,
+    resources: &[TaggedResource],
+    origin: &front_door::OriginState,
+) -> Option<StampFacts> {
     let of_kind = |kind: &str| resources.iter().find(|resource| resource.kind == kind);
     let tag = |name: &str| resources.iter().find_map(|resource| resource.tags.get(name).cloned());
     let region = resources.first().map(|resource| resource.location.clone())?;
-    let direct_url = tag(DIRECT_URL).filter(|url| may_be_asked(url)).unwrap_or_else(|| format!("https://{}", origin.host_name));
+    let direct_url = tag(DIRECT_URL)
+        .filter(|url| may_be_asked(url))
+        .unwrap_or_else(|| format!("https://{}", origin.host_name));
     Some(StampFacts {
         stamp: stamp.clone(),
         region,
         origin_host: origin.host_name.clone(),
         origin_id: origin.id.as_str().to_owned(),
-        autoscale_id: of_kind("microsoft.insights/autoscalesettings").map(|resource| resource.id.as_str().to_owned()),
+        autoscale_id: of_kind("microsoft.insights/autoscalesettings")
+            .map(|resource| resource.id.as_str().to_owned()),
         plan_id: of_kind("microsoft.web/serverfarms").map(|resource| resource.id.as_str().to_owned()),
         direct_url,
         state: tag(STATE),

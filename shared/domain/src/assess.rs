@@ -11,7 +11,8 @@ use crate::state::{Cause, FreezeCause, WorkloadState};
 use crate::{EvidenceClass, FailureKind, StampId, Timestamp, Verdict};
 
 /// The classes that can speak against a region. `Platform` is only ever a second voice.
-const VOICES: [EvidenceClass; 4] = [EvidenceClass::Edge, EvidenceClass::Data, EvidenceClass::Direct, EvidenceClass::Traffic];
+const VOICES: [EvidenceClass; 4] =
+    [EvidenceClass::Edge, EvidenceClass::Data, EvidenceClass::Direct, EvidenceClass::Traffic];
 
 /// A healthy sample contradicts a total loss only if it is newer than the loss by this much: telemetry of the last
 /// good minute arrives after the first bad probe.
@@ -131,8 +132,17 @@ pub fn assess(state: &WorkloadState, policy: &Policy) -> BTreeMap<StampId, Asses
         .collect()
 }
 
-#[expect(clippy::fn_params_excessive_bools, reason = "the platform's voice is one fact, named at its only call site")]
-fn condition(state: &WorkloadState, stamp: &StampId, views: &Views, platform: bool, policy: &Policy) -> Condition {
+#[expect(
+    clippy::fn_params_excessive_bools,
+    reason = "the platform's voice is one fact, named at its only call site"
+)]
+fn condition(
+    state: &WorkloadState,
+    stamp: &StampId,
+    views: &Views,
+    platform: bool,
+    policy: &Policy,
+) -> Condition {
     let bad: Vec<(EvidenceClass, &ClassView)> =
         VOICES.iter().map(|class| (*class, &views[class])).filter(|(_, view)| view.is_bad()).collect();
     let Some(since) = bad.iter().filter_map(|(_, view)| view.bad_since).min() else {
@@ -145,10 +155,15 @@ fn condition(state: &WorkloadState, stamp: &StampId, views: &Views, platform: bo
     let timers = Timers::new(state, policy, platform);
     let candidates = candidates(views, &bad, &timers);
     let as_of = state.as_of;
-    if let Some(sure) = candidates.iter().filter(|candidate| candidate.at <= as_of).min_by_key(|candidate| candidate.rank) {
+    if let Some(sure) =
+        candidates.iter().filter(|candidate| candidate.at <= as_of).min_by_key(|candidate| candidate.rank)
+    {
         return Condition::Failing { cause: sure.cause, since, by: sure.by.clone() };
     }
-    let contradicted_by = VOICES.iter().copied().find(|class| views[class].verdict == Verdict::Healthy && *class != EvidenceClass::Data);
+    let contradicted_by = VOICES
+        .iter()
+        .copied()
+        .find(|class| views[class].verdict == Verdict::Healthy && *class != EvidenceClass::Data);
     let confirmed_at = candidates.iter().map(|candidate| candidate.at).min();
     Condition::Suspicious { since, confirmed_at, contradicted_by }
 }
@@ -187,17 +202,34 @@ struct Candidate {
 fn candidates(views: &Views, bad: &[(EvidenceClass, &ClassView)], timers: &Timers) -> Vec<Candidate> {
     let from = |since: Timestamp, wait: Duration| since.max(timers.not_before) + wait;
     let mut found = Vec::new();
-    if let Some((at, classes)) = second_of(bad.iter().filter(|(_, view)| view.verdict == Verdict::Unhealthy), |view| view.since) {
-        found.push(Candidate { at: from(at, timers.hard), cause: Cause::HardLoss, by: Rule::TwoClasses { classes }, rank: 0 });
+    if let Some((at, classes)) =
+        second_of(bad.iter().filter(|(_, view)| view.verdict == Verdict::Unhealthy), |view| view.since)
+    {
+        found.push(Candidate {
+            at: from(at, timers.hard),
+            cause: Cause::HardLoss,
+            by: Rule::TwoClasses { classes },
+            rank: 0,
+        });
     }
     for (class, view) in bad {
         if let Some(total_since) = view.total_since.filter(|since| !is_contradicted(views, *class, *since)) {
             let by = Rule::OneClassAlone { class: *class };
-            found.push(Candidate { at: from(total_since, timers.hard_alone), cause: Cause::HardLoss, by, rank: 1 });
+            found.push(Candidate {
+                at: from(total_since, timers.hard_alone),
+                cause: Cause::HardLoss,
+                by,
+                rank: 1,
+            });
         }
     }
     if let Some((at, classes)) = second_of(bad.iter(), |view| view.bad_since) {
-        found.push(Candidate { at: from(at, timers.gray), cause: Cause::Gray, by: Rule::TwoClasses { classes }, rank: 2 });
+        found.push(Candidate {
+            at: from(at, timers.gray),
+            cause: Cause::Gray,
+            by: Rule::TwoClasses { classes },
+            rank: 2,
+        });
     }
     for (class, view) in bad {
         if let Some(bad_since) = view.bad_since.filter(|since| !is_contradicted(views, *class, *since)) {
@@ -213,7 +245,8 @@ fn second_of<'a>(
     bad: impl Iterator<Item = &'a (EvidenceClass, &'a ClassView)>,
     since: impl Fn(&ClassView) -> Option<Timestamp>,
 ) -> Option<(Timestamp, Vec<EvidenceClass>)> {
-    let mut by_start: Vec<(Timestamp, EvidenceClass)> = bad.filter_map(|(class, view)| Some((since(view)?, *class))).collect();
+    let mut by_start: Vec<(Timestamp, EvidenceClass)> =
+        bad.filter_map(|(class, view)| Some((since(view)?, *class))).collect();
     by_start.sort();
     let (second_at, _) = *by_start.get(1)?;
     Some((second_at, by_start.into_iter().take(2).map(|(_, class)| class).collect()))
@@ -223,7 +256,8 @@ fn second_of<'a>(
 fn is_contradicted(views: &Views, class: EvidenceClass, since: Timestamp) -> bool {
     VOICES.iter().filter(|other| **other != class && **other != EvidenceClass::Data).any(|other| {
         let view = &views[other];
-        view.verdict == Verdict::Healthy && view.last_seen.is_some_and(|seen| seen > since + CONTRADICTION_LAG)
+        view.verdict == Verdict::Healthy
+            && view.last_seen.is_some_and(|seen| seen > since + CONTRADICTION_LAG)
     })
 }
 
@@ -232,26 +266,37 @@ fn is_overloaded(state: &WorkloadState, stamp: &StampId, bad: &[(EvidenceClass, 
     let Some((load, case)) = state.load.get(stamp).zip(state.cases.get(stamp)) else { return false };
     let fresh = state.as_of.since(load.observed_at) <= LOAD_AGE_MAX;
     let rose = case.demand_rps > 0.0 && load.requests_per_second >= case.demand_rps * INFLOW_ROSE;
-    let unreachable = bad.iter().any(|(class, view)| *class == EvidenceClass::Direct && view.failure == Some(FailureKind::Unreachable));
+    let unreachable = bad.iter().any(|(class, view)| {
+        *class == EvidenceClass::Direct && view.failure == Some(FailureKind::Unreachable)
+    });
     fresh && rose && load.saturation >= FULL && !unreachable
 }
 
 /// Whether the observer, and not the regions, is what broke.
-pub fn freeze_cause(state: &WorkloadState, assessments: &BTreeMap<StampId, Assessment>, policy: &Policy) -> Option<FreezeCause> {
+pub fn freeze_cause(
+    state: &WorkloadState,
+    assessments: &BTreeMap<StampId, Assessment>,
+    policy: &Policy,
+) -> Option<FreezeCause> {
     if assessments.len() < 2 {
         return None;
     }
-    let direct_failure = |assessment: &Assessment| assessment.view(EvidenceClass::Direct).failure.filter(|_| assessment.direct_bad());
+    let direct_failure = |assessment: &Assessment| {
+        assessment.view(EvidenceClass::Direct).failure.filter(|_| assessment.direct_bad())
+    };
     let ours = |failure| matches!(failure, Some(FailureKind::Auth | FailureKind::Dns));
     if assessments.values().all(|assessment| ours(direct_failure(assessment))) {
         return Some(FreezeCause::AuthOrDnsEverywhere);
     }
     let open: Vec<&Assessment> = assessments
         .iter()
-        .filter(|(stamp, _)| state.cases.get(*stamp).is_some_and(|case| case.gate == crate::GatePosition::Open))
+        .filter(|(stamp, _)| {
+            state.cases.get(*stamp).is_some_and(|case| case.gate == crate::GatePosition::Open)
+        })
         .map(|(_, assessment)| assessment)
         .collect();
-    let edge_red = |assessment: &&Assessment| assessment.view(EvidenceClass::Edge).verdict == Verdict::Unhealthy;
+    let edge_red =
+        |assessment: &&Assessment| assessment.view(EvidenceClass::Edge).verdict == Verdict::Unhealthy;
     if !open.is_empty() && open.iter().all(|assessment| edge_red(assessment) && assessment.direct_healthy()) {
         return Some(FreezeCause::EdgeRedDirectGreen);
     }
@@ -259,19 +304,29 @@ pub fn freeze_cause(state: &WorkloadState, assessments: &BTreeMap<StampId, Asses
 }
 
 /// Regions already out by us, and regions merely full, are not counted as turning bad.
-fn most_turned_bad_at_once(state: &WorkloadState, assessments: &BTreeMap<StampId, Assessment>, policy: &Policy) -> bool {
+fn most_turned_bad_at_once(
+    state: &WorkloadState,
+    assessments: &BTreeMap<StampId, Assessment>,
+    policy: &Policy,
+) -> bool {
     let mut turned: Vec<Timestamp> = assessments
         .iter()
-        .filter(|(stamp, _)| {
-            state.cases.get(*stamp).is_some_and(|case| case.decided_at.is_none())
-        })
+        .filter(|(stamp, _)| state.cases.get(*stamp).is_some_and(|case| case.decided_at.is_none()))
         .filter(|(_, assessment)| !matches!(assessment.condition, Condition::Overloaded { .. }))
         .filter_map(|(_, assessment)| {
-            VOICES.iter().map(|class| assessment.view(*class)).filter(|view| view.verdict == Verdict::Unhealthy).filter_map(|view| view.bad_since).min()
+            VOICES
+                .iter()
+                .map(|class| assessment.view(*class))
+                .filter(|view| view.verdict == Verdict::Unhealthy)
+                .filter_map(|view| view.bad_since)
+                .min()
         })
         .collect();
     turned.sort();
     let window = policy.freeze.detection_window.get();
-    let most_at_once = turned.iter().map(|start| turned.iter().filter(|at| **at >= *start && at.since(*start) <= window).count()).max();
+    let most_at_once = turned
+        .iter()
+        .map(|start| turned.iter().filter(|at| **at >= *start && at.since(*start) <= window).count())
+        .max();
     most_at_once.unwrap_or(0) * 2 > assessments.len()
 }

@@ -27,7 +27,8 @@ pub struct Share {
 /// Ready capacity of a stamp in requests per second; none when nobody saw it lately.
 pub fn ready_rps(state: &WorkloadState, stamp: &StampId, policy: &Policy) -> Option<f64> {
     let load = state.load.get(stamp)?;
-    (state.as_of.since(load.observed_at) <= LOAD_AGE_MAX).then(|| f64::from(load.ready_instances) * policy.capacity.instance_rps)
+    (state.as_of.since(load.observed_at) <= LOAD_AGE_MAX)
+        .then(|| f64::from(load.ready_instances) * policy.capacity.instance_rps)
 }
 
 /// The demand of every stamp before the first symptom of anything, in requests per second.
@@ -36,7 +37,11 @@ pub fn demand(state: &WorkloadState) -> BTreeMap<StampId, f64> {
 }
 
 /// What each stamp outside of `out` would carry if `out` carried nothing.
-pub fn shares_without(state: &WorkloadState, out: &BTreeSet<StampId>, policy: &Policy) -> BTreeMap<StampId, Share> {
+pub fn shares_without(
+    state: &WorkloadState,
+    out: &BTreeSet<StampId>,
+    policy: &Policy,
+) -> BTreeMap<StampId, Share> {
     let demand = demand(state);
     let moved: f64 = out.iter().filter_map(|stamp| demand.get(stamp)).sum();
     let survivors: Vec<(&StampId, f64)> =
@@ -68,7 +73,11 @@ fn share(state: &WorkloadState, stamp: &StampId, demand_rps: f64, policy: &Polic
 }
 
 /// Instances that carry `rps`, at least one.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=10000 before the cast")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 1..=10000 before the cast"
+)]
 pub fn instances_for(rps: f64, policy: &Policy) -> u32 {
     (rps / policy.capacity.instance_rps).ceil().clamp(1.0, 10_000.0) as u32
 }
@@ -82,7 +91,10 @@ pub fn is_effective(state: &WorkloadState, stamp: &StampId) -> bool {
 }
 
 /// The demand at a stamp before `symptom`: the last own load sample that is older than it by a probe or two.
-pub fn demand_before(samples: impl DoubleEndedIterator<Item = crate::state::LoadSample>, symptom: Timestamp) -> Option<f64> {
+pub fn demand_before(
+    samples: impl DoubleEndedIterator<Item = crate::state::LoadSample>,
+    symptom: Timestamp,
+) -> Option<f64> {
     let before = symptom.before(std::time::Duration::from_secs(15));
     samples.rev().find(|sample| sample.at <= before).map(|sample| sample.rps)
 }

@@ -77,13 +77,21 @@ pub type Views = BTreeMap<EvidenceClass, ClassView>;
 /// Takes one signal into the evidence about one stamp.
 pub(crate) fn fold_signal(evidence: &mut Evidence, signal: &Signal, policy: &Policy) {
     let at = signal.observed_at;
-    let track = evidence.entry(signal.class).or_default().entry(signal.source.clone()).or_insert_with(|| Track {
-        run: Run { verdict: Verdict::Unobserved, since: at, last_seen: Timestamp::default(), count: 0, bad_since: None, total_since: None },
-        standing_since: None,
-        failure: None,
-        measures: std::collections::VecDeque::new(),
-        note: String::new(),
-    });
+    let track =
+        evidence.entry(signal.class).or_default().entry(signal.source.clone()).or_insert_with(|| Track {
+            run: Run {
+                verdict: Verdict::Unobserved,
+                since: at,
+                last_seen: Timestamp::default(),
+                count: 0,
+                bad_since: None,
+                total_since: None,
+            },
+            standing_since: None,
+            failure: None,
+            measures: std::collections::VecDeque::new(),
+            note: String::new(),
+        });
     if at < track.run.last_seen && signal.standing != Standing::Sample {
         return; // A late or repeated alert never overrides a newer word of the same source.
     }
@@ -119,7 +127,11 @@ fn judge_sample(track: &mut Track, signal: &Signal, policy: &Policy) -> (Verdict
         return (if enough { Verdict::Unhealthy } else { Verdict::Degraded }, false);
     }
     let now_total = measure.ratio().is_some_and(|ratio| ratio >= policy.evidence.total_ratio);
-    let span = if signal.class == EvidenceClass::Direct { policy.evidence.direct_span.get() } else { std::time::Duration::ZERO };
+    let span = if signal.class == EvidenceClass::Direct {
+        policy.evidence.direct_span.get()
+    } else {
+        std::time::Duration::ZERO
+    };
     track.measures.retain(|old| signal.observed_at.since(old.at) < span);
     if track.measures.len() == MEASURES_MAX {
         track.measures.pop_front();
@@ -150,7 +162,8 @@ fn extend(run: &mut Run, verdict: Verdict, at: Timestamp, total: bool, gap_max: 
         if verdict == run.verdict && run.since.since(at) <= gap_max {
             run.since = run.since.min(at);
             run.bad_since = run.bad_since.map(|since| since.min(at));
-            run.total_since = run.total_since.filter(|_| total).map(|since| since.min(at)).or(run.total_since);
+            run.total_since =
+                run.total_since.filter(|_| total).map(|since| since.min(at)).or(run.total_since);
             run.count += 1;
         }
         return;
@@ -166,8 +179,11 @@ fn extend(run: &mut Run, verdict: Verdict, at: Timestamp, total: bool, gap_max: 
 
 /// What every class says about every stamp at `state.as_of`.
 pub fn views(state: &WorkloadState, policy: &Policy) -> BTreeMap<StampId, Views> {
-    let mut all: BTreeMap<StampId, Views> =
-        state.cases.iter().map(|(stamp, case)| (stamp.clone(), views_of(state, stamp, case, policy))).collect();
+    let mut all: BTreeMap<StampId, Views> = state
+        .cases
+        .iter()
+        .map(|(stamp, case)| (stamp.clone(), views_of(state, stamp, case, policy)))
+        .collect();
     discount_shared_dependency(&mut all, state);
     all
 }
@@ -192,7 +208,8 @@ fn views_of(state: &WorkloadState, stamp: &StampId, case: &StampCase, policy: &P
 }
 
 fn track_view(track: &Track, class: EvidenceClass, as_of: Timestamp, policy: &Policy) -> ClassView {
-    let standing = track.standing_since.is_some_and(|since| as_of.since(since) < policy.evidence.standing_max.get());
+    let standing =
+        track.standing_since.is_some_and(|since| as_of.since(since) < policy.evidence.standing_max.get());
     let fresh = as_of.since(track.run.last_seen) <= policy.age_max(class);
     if !(standing || fresh) {
         return ClassView::NOTHING;
@@ -212,7 +229,12 @@ fn track_view(track: &Track, class: EvidenceClass, as_of: Timestamp, policy: &Po
 
 /// Two sources of one class are one vote: the newest speaks, the worse of two equally new.
 fn newest(fresh: &[(&str, ClassView)]) -> ClassView {
-    fresh.iter().map(|(_, view)| view).max_by_key(|view| (view.last_seen, view.verdict)).cloned().unwrap_or(ClassView::NOTHING)
+    fresh
+        .iter()
+        .map(|(_, view)| view)
+        .max_by_key(|view| (view.last_seen, view.verdict))
+        .cloned()
+        .unwrap_or(ClassView::NOTHING)
 }
 
 /// `Direct` names its vantage. Total loss needs the witness and at least one other stamp; vantages that contradict each
@@ -222,7 +244,8 @@ fn across_vantages(fresh: &[(&str, ClassView)]) -> ClassView {
         // The peers' views reach us through their stamps; without the witness nobody of ours looked.
         return ClassView::NOTHING;
     };
-    let peers: Vec<&ClassView> = fresh.iter().filter(|(source, _)| *source != WITNESS).map(|(_, view)| view).collect();
+    let peers: Vec<&ClassView> =
+        fresh.iter().filter(|(source, _)| *source != WITNESS).map(|(_, view)| view).collect();
     let mut view = witness.clone();
     if view.verdict == Verdict::Unhealthy && peers.iter().any(|peer| peer.verdict == Verdict::Healthy) {
         return view.discounted(Discount::VantagesDisagree);
@@ -251,7 +274,12 @@ fn mask(view: ClassView, class: EvidenceClass, case: &StampCase, origin: Option<
         return view.discounted(Discount::Masked);
     }
     let clamp = |since: Option<Timestamp>| since.map(|since| from.map_or(since, |from| since.max(from)));
-    ClassView { since: clamp(view.since), bad_since: clamp(view.bad_since), total_since: clamp(view.total_since), ..view }
+    ClassView {
+        since: clamp(view.since),
+        bad_since: clamp(view.bad_since),
+        total_since: clamp(view.total_since),
+        ..view
+    }
 }
 
 fn discount_shared_dependency(all: &mut BTreeMap<StampId, Views>, state: &WorkloadState) {

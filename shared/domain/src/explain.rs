@@ -16,8 +16,12 @@ pub fn effect(effect: &Effect) -> String {
         Effect::SetGate { stamp, position: GatePosition::Slice(percent), .. } => {
             format!("open the gate of {stamp} for {percent} % of the edge locations")
         }
-        Effect::SetOrigin { stamp, enabled: EnabledState::Enabled } => format!("enable the origin of {stamp}"),
-        Effect::SetOrigin { stamp, enabled: EnabledState::Disabled } => format!("disable the origin of {stamp}"),
+        Effect::SetOrigin { stamp, enabled: EnabledState::Enabled } => {
+            format!("enable the origin of {stamp}")
+        }
+        Effect::SetOrigin { stamp, enabled: EnabledState::Disabled } => {
+            format!("disable the origin of {stamp}")
+        }
         Effect::RaiseFloor { stamp, minimum, .. } => format!("keep at least {minimum} instances in {stamp}"),
         Effect::RestoreFloor { stamp, .. } => format!("give back the instances of {stamp}"),
     }
@@ -102,7 +106,9 @@ pub fn assessment(assessment: &Assessment) -> String {
     let condition = match &assessment.condition {
         Condition::Healthy => "healthy".to_owned(),
         Condition::Unobserved => "nothing fresh speaks for or against it".to_owned(),
-        Condition::Suspicious { contradicted_by: Some(by), .. } => format!("suspicious, contradicted by {}", class(*by)),
+        Condition::Suspicious { contradicted_by: Some(by), .. } => {
+            format!("suspicious, contradicted by {}", class(*by))
+        }
         Condition::Suspicious { .. } => "suspicious".to_owned(),
         Condition::Failing { since, by, .. } => format!("failing since {since} by {}", rule(by)),
         Condition::Overloaded { since } => format!("full, not dead, since {since}"),
@@ -127,7 +133,10 @@ fn since(at: Option<Timestamp>) -> String {
 pub fn rule(rule: &Rule) -> String {
     match rule {
         Rule::TwoClasses { classes } => {
-            format!("two classes: {}", classes.iter().map(|name| class(*name)).collect::<Vec<_>>().join(" and "))
+            format!(
+                "two classes: {}",
+                classes.iter().map(|name| class(*name)).collect::<Vec<_>>().join(" and ")
+            )
         }
         Rule::OneClassAlone { class: name } => format!("one class alone, uncontradicted: {}", class(*name)),
     }
@@ -142,14 +151,20 @@ pub fn action(action: &Action) -> String {
         Action::Suspect => "is suspect".into(),
         Action::Clear => "is no longer suspect".into(),
         Action::Cordon { cause: Cause::HardLoss, .. } => "is cordoned: it serves nothing any more".into(),
-        Action::Cordon { cause: Cause::Gray, .. } => "is to be cordoned: it fails too many requests; the survivors grow first".into(),
+        Action::Cordon { cause: Cause::Gray, .. } => {
+            "is to be cordoned: it fails too many requests; the survivors grow first".into()
+        }
         Action::CloseGate => "closes its gate: the survivors can carry its load".into(),
         Action::EvacuatePartly { open_percent } => {
-            format!("is evacuated in part: {open_percent} % of the edge locations stay, the survivors cannot carry more")
+            format!(
+                "is evacuated in part: {open_percent} % of the edge locations stay, the survivors cannot carry more"
+            )
         }
         Action::ConfirmCordon => "is cordoned: its gate was read back".into(),
         Action::Latch => "is latched: its origin is disabled as well".into(),
-        Action::StartWindow { needs_s } => format!("is healthy again: it must stay so for {}", span(*needs_s)),
+        Action::StartWindow { needs_s } => {
+            format!("is healthy again: it must stay so for {}", span(*needs_s))
+        }
         Action::RestartWindow => "turned bad again: its window is void".into(),
         Action::EnableOrigin => "gets its origin enabled again, behind the closed gate".into(),
         Action::OpenSlice { percent } => format!("comes back: {percent} % of the edge locations"),

@@ -54,7 +54,13 @@ pub enum FoldNote {
 }
 
 /// Folds items into the state and the steps. Returns what the audit must hold. `now` moves `as_of`, never backwards.
-pub fn fold(state: &mut WorkloadState, steps: &mut [StoredStep], items: &[InboxItem], policy: &Policy, now: Timestamp) -> Vec<FoldNote> {
+pub fn fold(
+    state: &mut WorkloadState,
+    steps: &mut [StoredStep],
+    items: &[InboxItem],
+    policy: &Policy,
+    now: Timestamp,
+) -> Vec<FoldNote> {
     state.as_of = state.as_of.max(now);
     let mut notes = Vec::new();
     for item in items {
@@ -111,13 +117,19 @@ fn take_signal(state: &mut WorkloadState, signal: &Signal, policy: &Policy) -> O
     let about: Vec<StampId> = match &signal.scope {
         Scope::Stamp(stamp) if state.cases.contains_key(stamp) => vec![stamp.clone()],
         Scope::Stamp(_) => vec![],
-        Scope::Region(region) => {
-            state.topology.stamps.values().filter(|facts| facts.region == *region).map(|facts| facts.stamp.clone()).collect()
-        }
+        Scope::Region(region) => state
+            .topology
+            .stamps
+            .values()
+            .filter(|facts| facts.region == *region)
+            .map(|facts| facts.stamp.clone())
+            .collect(),
     };
     if about.is_empty() {
         let note = format!("{:?} speaks about {:?}, where no stamp of ours is", signal.class, signal.scope);
-        return Some(FoldNote::Refused { refusal: Refusal { code: RefusalCode::UnknownStamp, source: signal.source.clone(), note } });
+        return Some(FoldNote::Refused {
+            refusal: Refusal { code: RefusalCode::UnknownStamp, source: signal.source.clone(), note },
+        });
     }
     for stamp in about {
         if signal.class == EvidenceClass::Direct && signal.source == WITNESS {
@@ -176,7 +188,8 @@ fn take_facts(state: &mut WorkloadState, facts: &Facts, at: Timestamp) -> Vec<Fo
                 if case.load_samples.len() == LOAD_SAMPLES_MAX {
                     case.load_samples.pop_front();
                 }
-                case.load_samples.push_back(LoadSample { at: load.observed_at, rps: load.requests_per_second });
+                case.load_samples
+                    .push_back(LoadSample { at: load.observed_at, rps: load.requests_per_second });
             }
         }
     }
@@ -184,7 +197,11 @@ fn take_facts(state: &mut WorkloadState, facts: &Facts, at: Timestamp) -> Vec<Fo
 }
 
 /// A stamp that appears gets a case; one that disappears is not a failure: its case closes.
-fn take_topology(state: &mut WorkloadState, stamps: &[crate::facts::StampFacts], at: Timestamp) -> Vec<FoldNote> {
+fn take_topology(
+    state: &mut WorkloadState,
+    stamps: &[crate::facts::StampFacts],
+    at: Timestamp,
+) -> Vec<FoldNote> {
     if state.topology.read_at.is_some_and(|read| at < read) {
         return vec![];
     }
@@ -217,8 +234,13 @@ fn conclude<'a>(steps: &'a mut [StoredStep], outcome: &StepOutcome, policy: &Pol
     }
     match &outcome.result {
         StepResult::Accepted { operation, poll_at } => {
-            let accepted_at = if let StepStatus::Running { accepted_at, .. } = step.status { accepted_at } else { outcome.at };
-            step.status = StepStatus::Running { operation: operation.clone(), poll_at: *poll_at, accepted_at };
+            let accepted_at = if let StepStatus::Running { accepted_at, .. } = step.status {
+                accepted_at
+            } else {
+                outcome.at
+            };
+            step.status =
+                StepStatus::Running { operation: operation.clone(), poll_at: *poll_at, accepted_at };
             return None;
         }
         StepResult::Retry { not_before, code, detail } => {
@@ -242,8 +264,13 @@ fn conclude<'a>(steps: &'a mut [StoredStep], outcome: &StepOutcome, policy: &Pol
 fn remember_floor(state: &mut WorkloadState, step: &Step, result: &StepResult) {
     let Some(case) = state.cases.get_mut(step.effect.stamp()) else { return };
     match (&step.effect, result) {
-        (Effect::RaiseFloor { minimum, .. }, StepResult::Done { recorded }) => case.floor_recorded = recorded.or(Some(*minimum)),
-        (Effect::RestoreFloor { .. }, StepResult::Done { .. } | StepResult::Failed { code: FailureCode::NotOurs, .. }) => {
+        (Effect::RaiseFloor { minimum, .. }, StepResult::Done { recorded }) => {
+            case.floor_recorded = recorded.or(Some(*minimum))
+        }
+        (
+            Effect::RestoreFloor { .. },
+            StepResult::Done { .. } | StepResult::Failed { code: FailureCode::NotOurs, .. },
+        ) => {
             case.floor_recorded = None;
         }
         _ => {}
@@ -262,7 +289,8 @@ fn in_words(step: &Step) -> String {
 fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
     let as_of = state.as_of;
     let by = &command.by;
-    let refused = |why: &str| FoldNote::OrderRefused { text: format!("{by} ordered {:?}: {why}", command.order) };
+    let refused =
+        |why: &str| FoldNote::OrderRefused { text: format!("{by} ordered {:?}: {why}", command.order) };
     let done = FoldNote::Ordered { text: format!("{by} ordered {:?}: {}", command.order, command.reason) };
     match &command.order {
         Order::Pause { until } => {
@@ -273,11 +301,19 @@ fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
             state.pause = None;
             return done;
         }
-        Order::Hold { stamp } | Order::Release { stamp } | Order::Approve { stamp, .. } | Order::Acknowledge { stamp } => {
+        Order::Hold { stamp }
+        | Order::Release { stamp }
+        | Order::Approve { stamp, .. }
+        | Order::Acknowledge { stamp } => {
             let Some(case) = state.cases.get_mut(stamp) else { return refused("no such stamp") };
             match &command.order {
                 Order::Hold { .. } if case.hold.is_none() => {
-                    case.hold = Some(OperatorHold { by: by.clone(), reason: command.reason.clone(), since: as_of, resume: case.stage });
+                    case.hold = Some(OperatorHold {
+                        by: by.clone(),
+                        reason: command.reason.clone(),
+                        since: as_of,
+                        resume: case.stage,
+                    });
                     case.stage = Stage::Held;
                     case.since = as_of;
                 }
@@ -290,7 +326,9 @@ fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
                 Order::Approve { generation, .. } if case.awaiting_approval == Some(*generation) => {
                     case.approval = Some(Approval { by: by.clone(), generation: *generation });
                 }
-                Order::Approve { .. } => return refused("no cordon of that generation awaits approval; it may have passed"),
+                Order::Approve { .. } => {
+                    return refused("no cordon of that generation awaits approval; it may have passed");
+                }
                 _ => case.acknowledged = true,
             }
         }

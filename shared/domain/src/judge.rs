@@ -36,7 +36,8 @@ pub fn judge(situation: &Situation, policy: &Policy) -> Judgement {
         let decision = decide(situation, policy, &barred);
         let plan = plan(&decision, situation, policy, situation.state.generation.next());
         let found = lint(&plan, &decision, situation, policy);
-        let refused: BTreeSet<(StampId, Actuator)> = found.iter().map(|finding| (finding.stamp.clone(), finding.actuator)).collect();
+        let refused: BTreeSet<(StampId, Actuator)> =
+            found.iter().map(|finding| (finding.stamp.clone(), finding.actuator)).collect();
         let fresh: Vec<StampId> = refused
             .iter()
             .filter(|(stamp, actuator)| *actuator != Actuator::Capacity && !barred.contains(stamp))
@@ -45,7 +46,8 @@ pub fn judge(situation: &Situation, policy: &Policy) -> Judgement {
         findings.extend(found);
         if fresh.is_empty() {
             let mut plan = plan;
-            plan.created.retain(|step| !refused.contains(&(step.effect.stamp().clone(), step.effect.actuator())));
+            plan.created
+                .retain(|step| !refused.contains(&(step.effect.stamp().clone(), step.effect.actuator())));
             return Judgement { decision, plan, findings };
         }
         barred.extend(fresh);
@@ -90,7 +92,13 @@ pub fn transition(
 }
 
 /// A commit that only folds evidence, because the inbox holds more than one batch.
-pub fn fold_only(situation: &Situation, consumed: Vec<ItemId>, parent: Option<Generation>, operation: OperationId, policy: &Policy) -> Transition {
+pub fn fold_only(
+    situation: &Situation,
+    consumed: Vec<ItemId>,
+    parent: Option<Generation>,
+    operation: OperationId,
+    policy: &Policy,
+) -> Transition {
     let mut state = situation.state.clone();
     state.generation = state.generation.next();
     state.operation = operation;
@@ -124,7 +132,11 @@ fn step_writes(situation: &Situation, plan: &Plan) -> Vec<StepWrite> {
     let mut writes: Vec<StepWrite> = situation
         .steps
         .iter()
-        .filter(|stored| situation.touched(&stored.step.id) && !planned.contains(&stored.step.id) && !forgotten.contains(&stored.step.id))
+        .filter(|stored| {
+            situation.touched(&stored.step.id)
+                && !planned.contains(&stored.step.id)
+                && !forgotten.contains(&stored.step.id)
+        })
         .map(|stored| StepWrite { expected: Some(stored.version), step: stored.step.clone() })
         .collect();
     writes.extend(plan.changed.iter().cloned());
@@ -145,14 +157,26 @@ fn digest(judgement: &Judgement) -> String {
         .cases
         .iter()
         .filter_map(|(stamp, case)| {
-            let wanted = json!([case.stage, case.gate, case.origin, case.floor, case.cause, case.ramp.map(|ramp| ramp.slice), case.latched_at.is_some()]);
+            let wanted = json!([
+                case.stage,
+                case.gate,
+                case.origin,
+                case.floor,
+                case.cause,
+                case.ramp.map(|ramp| ramp.slice),
+                case.latched_at.is_some()
+            ]);
             Some((stamp, (wanted, settled(&decision.rulings.get(stamp)?.action))))
         })
         .collect();
     let essence = Essence {
         stamps,
         freeze: decision.freeze.map(|freeze| json!(freeze.cause)),
-        findings: judgement.findings.iter().map(|finding| (format!("{:?}", finding.rule), &finding.stamp, finding.actuator)).collect(),
+        findings: judgement
+            .findings
+            .iter()
+            .map(|finding| (format!("{:?}", finding.rule), &finding.stamp, finding.actuator))
+            .collect(),
     };
     hex(&Sha256::digest(serde_json::to_vec(&essence).unwrap_or_default()))
 }
@@ -165,7 +189,13 @@ fn settled(action: &Action) -> &Action {
     }
 }
 
-fn record(situation: &Situation, judgement: &Judgement, consumed: &[ItemId], next: &crate::state::WorkloadState, policy: &Policy) -> AuditRecord {
+fn record(
+    situation: &Situation,
+    judgement: &Judgement,
+    consumed: &[ItemId],
+    next: &crate::state::WorkloadState,
+    policy: &Policy,
+) -> AuditRecord {
     let (mut headline, mut because) = crate::explain::decision(&judgement.decision);
     let noted: Vec<String> = situation.notes.iter().map(note_in_words).collect();
     if headline == "nothing to do" {
@@ -173,7 +203,12 @@ fn record(situation: &Situation, judgement: &Judgement, consumed: &[ItemId], nex
             headline.clone_from(first);
         }
     }
-    because.extend(judgement.findings.iter().map(|finding| format!("{}: {:?}: {}", finding.stamp, finding.rule, finding.text)));
+    because.extend(
+        judgement
+            .findings
+            .iter()
+            .map(|finding| format!("{}: {:?}: {}", finding.stamp, finding.rule, finding.text)),
+    );
     because.extend(noted);
     let steps: Vec<Value> = judgement
         .plan
@@ -211,8 +246,12 @@ fn record(situation: &Situation, judgement: &Judgement, consumed: &[ItemId], nex
 
 fn note_in_words(note: &FoldNote) -> String {
     match note {
-        FoldNote::Refused { refusal } => format!("refused an event of {}: {:?}: {}", refusal.source, refusal.code, refusal.note),
-        FoldNote::Ordered { text } | FoldNote::StepEnded { text } | FoldNote::TopologyChanged { text } => text.clone(),
+        FoldNote::Refused { refusal } => {
+            format!("refused an event of {}: {:?}: {}", refusal.source, refusal.code, refusal.note)
+        }
+        FoldNote::Ordered { text } | FoldNote::StepEnded { text } | FoldNote::TopologyChanged { text } => {
+            text.clone()
+        }
         FoldNote::OrderRefused { text } => format!("refused an order: {text}"),
     }
 }
@@ -227,7 +266,9 @@ pub fn policy_hash(policy: &Policy) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ReplayError {
     /// The record was made under another policy.
-    #[error("re-run audit record {seq}: it was made under another policy; give the one with hash {policy_hash}")]
+    #[error(
+        "re-run audit record {seq}: it was made under another policy; give the one with hash {policy_hash}"
+    )]
     OtherPolicy {
         /// Its number.
         seq: u64,
@@ -261,7 +302,10 @@ pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<(), ReplayError> 
     }
     let situation: Situation = serde_json::from_value(record.situation.clone())
         .map_err(|error| ReplayError::Unreadable { seq, reason: error.to_string() })?;
-    let folds_only = record.decision.get("rulings").is_some_and(|rulings| rulings.as_object().is_some_and(serde_json::Map::is_empty));
+    let folds_only = record
+        .decision
+        .get("rulings")
+        .is_some_and(|rulings| rulings.as_object().is_some_and(serde_json::Map::is_empty));
     if folds_only {
         return Ok(());
     }

@@ -62,7 +62,12 @@ pub fn lint(plan: &Plan, decision: &Decision, situation: &Situation, policy: &Po
     let mut findings = Vec::new();
     for step in &plan.created {
         let mut found = |rule, text: &str| {
-            findings.push(Finding { rule, stamp: step.effect.stamp().clone(), actuator: step.effect.actuator(), text: text.to_owned() });
+            findings.push(Finding {
+                rule,
+                stamp: step.effect.stamp().clone(),
+                actuator: step.effect.actuator(),
+                text: text.to_owned(),
+            });
         };
         ordering(step, decision, situation, &mut found);
         permission(step, situation, policy, &mut found);
@@ -70,7 +75,9 @@ pub fn lint(plan: &Plan, decision: &Decision, situation: &Situation, policy: &Po
             floor(step, decision, situation, policy, &mut found);
             pace(step, decision, situation, policy, &mut found);
         }
-        if matches!(step.effect, Effect::RestoreFloor { .. }) && decision.cases.values().any(|case| case.stage != Stage::Serving) {
+        if matches!(step.effect, Effect::RestoreFloor { .. })
+            && decision.cases.values().any(|case| case.stage != Stage::Serving)
+        {
             found(SafetyRule::S7, "capacity is not taken away while any stamp is not serving");
         }
     }
@@ -84,10 +91,17 @@ fn floor(step: &Step, decision: &Decision, situation: &Situation, policy: &Polic
     let stamp = step.effect.stamp();
     let mut after = situation.state.clone();
     after.cases.clone_from(&decision.cases);
-    for in_flight in situation.steps.iter().filter(|stored| stored.step.is_live() && stored.step.purpose == Purpose::Removal) {
+    for in_flight in situation
+        .steps
+        .iter()
+        .filter(|stored| stored.step.is_live() && stored.step.purpose == Purpose::Removal)
+    {
         match &in_flight.step.effect {
             Effect::SetOrigin { stamp, enabled: EnabledState::Disabled } => {
-                after.origins.entry(stamp.clone()).and_modify(|origin| origin.enabled = EnabledState::Disabled);
+                after
+                    .origins
+                    .entry(stamp.clone())
+                    .and_modify(|origin| origin.enabled = EnabledState::Disabled);
             }
             Effect::SetGate { stamp, position, .. } => {
                 after.cases.entry(stamp.clone()).and_modify(|case| case.gate = case.gate.min(*position));
@@ -96,15 +110,22 @@ fn floor(step: &Step, decision: &Decision, situation: &Situation, policy: &Polic
         }
     }
     let dead = |other: &StampId| decision.assessments.get(other).is_none_or(|assessment| is_dead(assessment));
-    let remaining = after.cases.keys().filter(|other| capacity::is_effective(&after, other) && !dead(other)).count();
-    let others = after.cases.keys().filter(|other| *other != stamp && capacity::is_effective(&after, other) && !dead(other)).count();
+    let remaining =
+        after.cases.keys().filter(|other| capacity::is_effective(&after, other) && !dead(other)).count();
+    let others = after
+        .cases
+        .keys()
+        .filter(|other| *other != stamp && capacity::is_effective(&after, other) && !dead(other))
+        .count();
     if others == 0 {
         found(SafetyRule::S2, "nothing else would serve");
     }
     if remaining < usize::try_from(policy.capacity.regions_min).unwrap_or(usize::MAX) {
         found(SafetyRule::S1, "fewer regions than the floor would stay effective");
     }
-    if matches!(step.effect, Effect::SetGate { .. }) && sinks_the_survivors(stamp, &after, decision, situation, policy) {
+    if matches!(step.effect, Effect::SetGate { .. })
+        && sinks_the_survivors(stamp, &after, decision, situation, policy)
+    {
         found(SafetyRule::S2, "effective ready capacity would fall below what is needed");
     }
 }
@@ -128,10 +149,16 @@ fn sinks_the_survivors(
             .iter()
             .filter(|(other, _)| capacity::is_effective(state, other))
             .filter(|(other, _)| !decision.assessments.get(*other).is_some_and(is_dead))
-            .map(|(other, case)| capacity::ready_rps(state, other, policy).unwrap_or(0.0) * f64::from(case.gate.percent()) / 100.0)
+            .map(|(other, case)| {
+                capacity::ready_rps(state, other, policy).unwrap_or(0.0) * f64::from(case.gate.percent())
+                    / 100.0
+            })
             .sum()
     };
-    let demand: f64 = capacity::demand(&situation.state).values().sum::<f64>().max(decision.cases.values().map(|case| case.demand_rps).sum());
+    let demand: f64 = capacity::demand(&situation.state)
+        .values()
+        .sum::<f64>()
+        .max(decision.cases.values().map(|case| case.demand_rps).sum());
     let (now, then) = (ready(&situation.state), ready(after));
     // A gray stamp whose survivors cannot be made ready in time may still be taken out if that harms less than leaving
     // it: the ruling has weighed the two, and what it moves fits the survivors.
@@ -145,8 +172,12 @@ fn sinks_the_survivors(
 
 /// What the other stamps would carry after the removal, and what they can, in requests per second.
 fn survivors(stamp: &StampId, after: &crate::state::WorkloadState, policy: &Policy) -> (f64, f64) {
-    let moved = after.cases.get(stamp).map_or(0.0, |case| case.demand_rps * (1.0 - f64::from(case.gate.percent()) / 100.0));
-    let others = || after.cases.iter().filter(|(other, _)| *other != stamp && capacity::is_effective(after, other));
+    let moved = after
+        .cases
+        .get(stamp)
+        .map_or(0.0, |case| case.demand_rps * (1.0 - f64::from(case.gate.percent()) / 100.0));
+    let others =
+        || after.cases.iter().filter(|(other, _)| *other != stamp && capacity::is_effective(after, other));
     let own: f64 = others().map(|(_, case)| case.demand_rps).sum();
     let can: f64 = others().filter_map(|(other, _)| capacity::ready_rps(after, other, policy)).sum();
     (own + moved, can)
@@ -191,7 +222,9 @@ fn ordering(step: &Step, decision: &Decision, situation: &Situation, found: &mut
     if step.generation <= situation.state.generation && situation.state.generation.n > 0 {
         found(SafetyRule::S4, "the step's generation is not newer than the state's");
     }
-    if let (Effect::SetGate { .. }, Some(GateRead::Is { document })) = (&step.effect, situation.gates.get(stamp)) {
+    if let (Effect::SetGate { .. }, Some(GateRead::Is { document })) =
+        (&step.effect, situation.gates.get(stamp))
+    {
         if document.generation > step.generation {
             found(SafetyRule::S4, "the gate in force is of a newer generation than ours");
         }
@@ -213,7 +246,9 @@ fn permission(step: &Step, situation: &Situation, policy: &Policy, found: &mut F
     };
     match &step.effect {
         Effect::SetGate { position, .. } => {
-            let readable = |stamp: &StampId| matches!(situation.gates.get(stamp), Some(GateRead::Absent | GateRead::Is { .. }));
+            let readable = |stamp: &StampId| {
+                matches!(situation.gates.get(stamp), Some(GateRead::Absent | GateRead::Is { .. }))
+            };
             if !readable(stamp) {
                 found(SafetyRule::S8, "the gate store cannot be read");
             }

@@ -8,7 +8,7 @@ use crate::policy::Policy;
 use crate::state::{StampCase, WorkloadState};
 use crate::step::{Effect, FailureCode, Purpose, Step, StepStatus};
 use crate::transition::{StepWrite, StoredStep};
-use crate::{EnabledState, Generation, GatePosition, StampId, StepId, Timestamp};
+use crate::{EnabledState, GatePosition, Generation, StampId, StepId, Timestamp};
 
 /// After a failed step the same target is not planned again for this long.
 const REPLAN_AFTER: Duration = Duration::from_secs(60);
@@ -60,7 +60,10 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
         review(&mut plan, stored, matching.map(|index| &mut satisfied[index]), as_of, policy);
     }
     for (wanted, satisfied) in wanted.into_iter().zip(satisfied) {
-        if satisfied || plan.created.len() >= STEPS_MAX || failed_lately(&situation.steps, &wanted.effect, as_of) {
+        if satisfied
+            || plan.created.len() >= STEPS_MAX
+            || failed_lately(&situation.steps, &wanted.effect, as_of)
+        {
             continue;
         }
         let id = StepId::new(format!("{}-{}", generation, plan.created.len() + 1));
@@ -79,7 +82,13 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
 }
 
 /// What becomes of an existing step, given whether its target is still wanted.
-fn review(plan: &mut Plan, stored: &StoredStep, wanted: Option<&mut bool>, as_of: Timestamp, policy: &Policy) {
+fn review(
+    plan: &mut Plan,
+    stored: &StoredStep,
+    wanted: Option<&mut bool>,
+    as_of: Timestamp,
+    policy: &Policy,
+) {
     let step = &stored.step;
     let change = |status: StepStatus, affirmed_at: Timestamp| StepWrite {
         expected: Some(stored.version),
@@ -101,9 +110,16 @@ fn review(plan: &mut Plan, stored: &StoredStep, wanted: Option<&mut bool>, as_of
         }
         // A claim or an operation under way is not called back: its effect is idempotent, and what it leaves is read.
         (StepStatus::Claimed { .. } | StepStatus::Running { .. }, Some(satisfied)) => *satisfied = true,
-        (StepStatus::Claimed { deadline, .. }, None) if *deadline < as_of => plan.changed.push(void("no longer wanted")),
+        (StepStatus::Claimed { deadline, .. }, None) if *deadline < as_of => {
+            plan.changed.push(void("no longer wanted"))
+        }
         (StepStatus::Claimed { .. } | StepStatus::Running { .. }, None) => {}
-        (StepStatus::Done { verified_at: at } | StepStatus::Failed { at, .. } | StepStatus::Void { at, .. }, _) => {
+        (
+            StepStatus::Done { verified_at: at }
+            | StepStatus::Failed { at, .. }
+            | StepStatus::Void { at, .. },
+            _,
+        ) => {
             if as_of.since(*at) > Duration::from_secs(3_600) {
                 plan.forgotten.push(step.id.clone());
             }
@@ -112,14 +128,24 @@ fn review(plan: &mut Plan, stored: &StoredStep, wanted: Option<&mut bool>, as_of
 }
 
 fn failed_lately(steps: &[StoredStep], effect: &Effect, as_of: Timestamp) -> bool {
-    steps.iter().filter(|stored| stored.step.effect.same_target(effect)).any(|stored| match &stored.step.status {
-        StepStatus::Failed { at, code: FailureCode::LastEnabledOrigin, .. } => as_of.since(*at) < REPLAN_AFTER_REFUSAL,
-        StepStatus::Failed { at, .. } => as_of.since(*at) < REPLAN_AFTER,
-        _ => false,
+    steps.iter().filter(|stored| stored.step.effect.same_target(effect)).any(|stored| {
+        match &stored.step.status {
+            StepStatus::Failed { at, code: FailureCode::LastEnabledOrigin, .. } => {
+                as_of.since(*at) < REPLAN_AFTER_REFUSAL
+            }
+            StepStatus::Failed { at, .. } => as_of.since(*at) < REPLAN_AFTER,
+            _ => false,
+        }
     })
 }
 
-fn gate_wanted(stamp: &StampId, case: &StampCase, decision: &Decision, situation: &Situation, policy: &Policy) -> Option<Wanted> {
+fn gate_wanted(
+    stamp: &StampId,
+    case: &StampCase,
+    decision: &Decision,
+    situation: &Situation,
+    policy: &Policy,
+) -> Option<Wanted> {
     let as_of = situation.state.as_of;
     let lifetime = policy.gate.lifetime.get();
     let (in_force, renewed_at) = match situation.gates.get(stamp)? {
@@ -140,10 +166,23 @@ fn gate_wanted(stamp: &StampId, case: &StampCase, decision: &Decision, situation
         }
     };
     // A step back of a region that is on its way in restores what was: it removes nothing that the floor counts on.
-    let steps_back = matches!(decision.rulings.get(stamp).map(|ruling| &ruling.action), Some(Action::StepBack { .. }));
-    let purpose = if steps_back || (purpose == Purpose::Removal && case.stage.is_out()) { Purpose::Maintenance } else { purpose };
+    let steps_back =
+        matches!(decision.rulings.get(stamp).map(|ruling| &ruling.action), Some(Action::StepBack { .. }));
+    let purpose = if steps_back || (purpose == Purpose::Removal && case.stage.is_out()) {
+        Purpose::Maintenance
+    } else {
+        purpose
+    };
     let reason = crate::explain::stage_reason(case);
-    Some(Wanted { effect: Effect::SetGate { stamp: stamp.clone(), position: case.gate, expires_at: as_of + lifetime, reason }, purpose })
+    Some(Wanted {
+        effect: Effect::SetGate {
+            stamp: stamp.clone(),
+            position: case.gate,
+            expires_at: as_of + lifetime,
+            reason,
+        },
+        purpose,
+    })
 }
 
 /// Only an origin that we latched is ours to change; what a person set in the portal stays.
@@ -164,7 +203,9 @@ fn origin_wanted(stamp: &StampId, case: &StampCase, situation: &Situation) -> Op
 /// Origin changes are global operations that queue: one at a time.
 fn another_origin_step_lives(situation: &Situation, stamp: &StampId) -> bool {
     situation.steps.iter().any(|stored| {
-        stored.step.is_live() && stored.step.effect.stamp() != stamp && matches!(stored.step.effect, Effect::SetOrigin { .. })
+        stored.step.is_live()
+            && stored.step.effect.stamp() != stamp
+            && matches!(stored.step.effect, Effect::SetOrigin { .. })
     })
 }
 
@@ -188,7 +229,8 @@ fn floor_wanted(stamp: &StampId, case: &StampCase, situation: &Situation, policy
     if done_since(&situation.steps, &effect, capacity.map(|capacity| capacity.read_at).unwrap_or_default()) {
         return None;
     }
-    let purpose = if ours.is_some_and(|ours| ours >= minimum) { Purpose::Maintenance } else { Purpose::Reinforcement };
+    let purpose =
+        if ours.is_some_and(|ours| ours >= minimum) { Purpose::Maintenance } else { Purpose::Reinforcement };
     Some(Wanted { effect, purpose })
 }
 
@@ -200,7 +242,12 @@ fn done_since(steps: &[StoredStep], effect: &Effect, read_at: Timestamp) -> bool
 }
 
 /// Steps that an executor may take now, in their order: gates first, since they are fast and need nothing else.
-pub fn due<'a>(steps: &'a [StoredStep], state: &WorkloadState, policy: &Policy, now: Timestamp) -> Vec<&'a StoredStep> {
+pub fn due<'a>(
+    steps: &'a [StoredStep],
+    state: &WorkloadState,
+    policy: &Policy,
+    now: Timestamp,
+) -> Vec<&'a StoredStep> {
     let mut due: Vec<&StoredStep> = steps
         .iter()
         .filter(|stored| match &stored.step.status {

@@ -40,6 +40,8 @@ pub struct World {
     pub(crate) telemetry: Telemetry,
     pub(crate) arm: ArmState,
     pub(crate) ids: SimResourceIds,
+    /// Where this simulated Azure is served: the tag `cordon:direct-url` of the stamps lies below it.
+    pub(crate) direct_base: Option<String>,
     engines: Vec<EngineMemory>,
     marks: BTreeMap<String, u32>,
     measured: Measurements,
@@ -154,6 +156,7 @@ impl World {
             telemetry: Telemetry::new(scenario, seed, start, &ids),
             arm: ArmState::new(scenario, &ids),
             ids,
+            direct_base: None,
             engines: vec![EngineMemory::default(); spec.len()],
             marks,
             measured: Measurements::new(
@@ -170,6 +173,11 @@ impl World {
     /// The present second.
     pub fn now(&self) -> Timestamp {
         self.start + Duration::from_secs(u64::from(self.t))
+    }
+
+    /// Tells where this simulated Azure is served, so that discovery finds the stamps' direct addresses.
+    pub fn serve_at(&mut self, base: &str) {
+        self.direct_base = Some(base.to_owned());
     }
 
     /// Seconds since the start.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::arm::{ArmClient, ArmError, ResourceId};
-use super::{Change, ProvisioningState, is_one_of, typed, typed_all};
+use super::{Change, ProvisioningState, typed, typed_all};
 
 /// The API version of every request of this module.
 pub const API_VERSION: &str = "2025-06-01";

@@ -15,22 +15,35 @@ const PARTIAL_MIN_PERCENT: u8 = 5;
 pub(super) fn serving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
     let assessment = world.assessment(stamp);
     match &assessment.condition {
-        Condition::Healthy | Condition::Unobserved if assessment.platform_active => suspect(world, case, world.as_of()),
+        Condition::Healthy | Condition::Unobserved if assessment.platform_active => {
+            suspect(world, case, world.as_of())
+        }
         Condition::Healthy | Condition::Unobserved => clear(world, case),
         Condition::Suspicious { since, confirmed_at, contradicted_by } => {
             let unhealthy = assessment.views.values().any(|view| view.verdict == Verdict::Unhealthy);
             let long = world.as_of().since(*since) >= world.policy.evidence.suspect_after.get();
             if case.stage == Stage::Serving && !(unhealthy || long) {
-                return (case, wait(WaitReason::Confirmation, Some(*since + world.policy.evidence.suspect_after.get())));
+                return (
+                    case,
+                    wait(WaitReason::Confirmation, Some(*since + world.policy.evidence.suspect_after.get())),
+                );
             }
-            let on = if contradicted_by.is_some() { WaitReason::Contradiction } else { WaitReason::Confirmation };
+            let on =
+                if contradicted_by.is_some() { WaitReason::Contradiction } else { WaitReason::Confirmation };
             let (next, entered) = suspect(world, case, *since);
             (next, if entered.action == Action::Suspect { entered } else { wait(on, *confirmed_at) })
         }
         Condition::Overloaded { since } => {
             case.first_symptom_at.get_or_insert(*since);
             let (next, entered) = suspect(world, case, *since);
-            (next, if entered.action == Action::Suspect { entered } else { wait(WaitReason::OverloadRelief, None) })
+            (
+                next,
+                if entered.action == Action::Suspect {
+                    entered
+                } else {
+                    wait(WaitReason::OverloadRelief, None)
+                },
+            )
         }
         Condition::Failing { cause, since, by } => {
             case.first_symptom_at.get_or_insert(*since);
@@ -70,7 +83,13 @@ fn clear(world: &World<'_>, mut case: StampCase) -> (StampCase, Ruling) {
     (case, act(Action::Clear))
 }
 
-fn cordon(world: &World<'_>, stamp: &StampId, mut case: StampCase, cause: Cause, by: &Rule) -> (StampCase, Ruling) {
+fn cordon(
+    world: &World<'_>,
+    stamp: &StampId,
+    mut case: StampCase,
+    cause: Cause,
+    by: &Rule,
+) -> (StampCase, Ruling) {
     if case.stage == Stage::Serving {
         case.stage = Stage::Suspect;
         case.since = world.as_of();
@@ -106,7 +125,9 @@ fn cordon(world: &World<'_>, stamp: &StampId, mut case: StampCase, cause: Cause,
 fn may_cordon(world: &World<'_>, stamp: &StampId, case: &StampCase, cause: Cause) -> Result<(), HoldReason> {
     removal_is_allowed(world)?;
     world.gate_permission(stamp)?;
-    if world.others_serving(stamp).len() < usize::try_from(world.policy.capacity.regions_min).unwrap_or(usize::MAX) {
+    if world.others_serving(stamp).len()
+        < usize::try_from(world.policy.capacity.regions_min).unwrap_or(usize::MAX)
+    {
         return Err(HoldReason::LastServing);
     }
     let as_of = world.as_of();
@@ -175,7 +196,8 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
 fn recovered_before_the_gate(world: &World<'_>, stamp: &StampId) -> bool {
     let assessment = world.assessment(stamp);
     let healthy_since = assessment.views[&EvidenceClass::Direct].since;
-    let long = healthy_since.is_some_and(|since| world.as_of().since(since) >= world.policy.evidence.clear_after.get());
+    let long = healthy_since
+        .is_some_and(|since| world.as_of().since(since) >= world.policy.evidence.clear_after.get());
     assessment.is_recovering() && long
 }
 

@@ -64,7 +64,12 @@ impl Situation {
     ) -> Self {
         let before = steps.clone();
         let notes = crate::fold::fold(&mut state, &mut steps, items, policy, now);
-        let concluded = steps.iter().zip(&before).filter(|(after, before)| after != before).map(|(after, _)| after.step.id.clone()).collect();
+        let concluded = steps
+            .iter()
+            .zip(&before)
+            .filter(|(after, before)| after != before)
+            .map(|(after, _)| after.step.id.clone())
+            .collect();
         Self { state, gates, steps, concluded, notes }
     }
 }
@@ -300,9 +305,15 @@ fn next_freeze(
 ) -> (Option<Freeze>, Option<Timestamp>) {
     let as_of = state.as_of;
     match (freeze_cause(state, assessments, policy), state.freeze) {
-        (Some(cause), Some(old)) => (Some(Freeze { cause, since: old.since, last_seen: as_of }), state.freeze_ended_at),
-        (Some(cause), None) => (Some(Freeze { cause, since: as_of, last_seen: as_of }), state.freeze_ended_at),
-        (None, Some(old)) if as_of.since(old.last_seen) < policy.freeze.clear_after.get() => (Some(old), state.freeze_ended_at),
+        (Some(cause), Some(old)) => {
+            (Some(Freeze { cause, since: old.since, last_seen: as_of }), state.freeze_ended_at)
+        }
+        (Some(cause), None) => {
+            (Some(Freeze { cause, since: as_of, last_seen: as_of }), state.freeze_ended_at)
+        }
+        (None, Some(old)) if as_of.since(old.last_seen) < policy.freeze.clear_after.get() => {
+            (Some(old), state.freeze_ended_at)
+        }
         (None, Some(_)) => (None, Some(as_of)),
         (None, None) => (None, state.freeze_ended_at),
     }
@@ -318,7 +329,9 @@ fn settle_demand(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Asse
     for case in state.cases.values_mut() {
         let latest = case.load_samples.back().map(|sample| sample.rps);
         let known = match symptom {
-            Some(symptom) => capacity::demand_before(case.load_samples.iter().copied(), symptom).or(Some(case.demand_rps)),
+            Some(symptom) => {
+                capacity::demand_before(case.load_samples.iter().copied(), symptom).or(Some(case.demand_rps))
+            }
             None => latest,
         };
         case.demand_rps = known.unwrap_or(case.demand_rps);
@@ -327,7 +340,9 @@ fn settle_demand(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Asse
 
 fn bad_since(condition: &Condition) -> Option<Timestamp> {
     match condition {
-        Condition::Suspicious { since, .. } | Condition::Failing { since, .. } | Condition::Overloaded { since } => Some(*since),
+        Condition::Suspicious { since, .. }
+        | Condition::Failing { since, .. }
+        | Condition::Overloaded { since } => Some(*since),
         Condition::Healthy | Condition::Unobserved => None,
     }
 }
@@ -341,8 +356,12 @@ fn set_floors(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Assessm
             && assessments.get(stamp).is_some_and(|assessment| assessment.platform_active);
         alert || (case.decided_at.is_some() && case.stage != Stage::Serving)
     };
-    let out: BTreeSet<StampId> =
-        state.cases.iter().filter(|(stamp, case)| armed(stamp, case)).map(|(stamp, _)| stamp.clone()).collect();
+    let out: BTreeSet<StampId> = state
+        .cases
+        .iter()
+        .filter(|(stamp, case)| armed(stamp, case))
+        .map(|(stamp, _)| stamp.clone())
+        .collect();
     let mut wanted: BTreeMap<StampId, u32> = BTreeMap::new();
     if !out.is_empty() {
         for (stamp, share) in capacity::shares_without(state, &out, policy) {
@@ -352,14 +371,20 @@ fn set_floors(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Assessm
         }
     }
     for (stamp, case) in &state.cases {
-        let own = capacity::instances_for(case.demand_rps * policy.capacity.headroom, policy).min(policy.capacity.instances_max);
-        let overloaded = matches!(assessments.get(stamp).map(|a| &a.condition), Some(Condition::Overloaded { .. }));
+        let own = capacity::instances_for(case.demand_rps * policy.capacity.headroom, policy)
+            .min(policy.capacity.instances_max);
+        let overloaded =
+            matches!(assessments.get(stamp).map(|a| &a.condition), Some(Condition::Overloaded { .. }));
         if matches!(case.stage, Stage::Proving | Stage::Readmitting) {
             wanted.insert(stamp.clone(), own);
         } else if overloaded && policy.modes.overload == crate::policy::Mode::Act {
             let arriving = state.load.get(stamp).map_or(0.0, |load| load.requests_per_second);
-            let relief = capacity::instances_for(arriving * policy.capacity.headroom, policy).min(policy.capacity.instances_max);
-            wanted.entry(stamp.clone()).and_modify(|minimum| *minimum = (*minimum).max(relief)).or_insert(relief);
+            let relief = capacity::instances_for(arriving * policy.capacity.headroom, policy)
+                .min(policy.capacity.instances_max);
+            wanted
+                .entry(stamp.clone())
+                .and_modify(|minimum| *minimum = (*minimum).max(relief))
+                .or_insert(relief);
         }
     }
     let as_of = state.as_of;

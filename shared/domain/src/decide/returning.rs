@@ -24,9 +24,11 @@ const LOAD_SLACK_SHARE: f64 = 0.05;
 /// If what still serves fails while this one is healthy by `Direct`, it comes back at once: a doubtful region beats
 /// none. Only an operator's hold ranks above.
 pub(super) fn emergency(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Option<(StampCase, Ruling)> {
-    let is_out = matches!(case.stage, Stage::Cordoned | Stage::Proving | Stage::Readmitting) && case.gate != GatePosition::Open;
+    let is_out = matches!(case.stage, Stage::Cordoned | Stage::Proving | Stage::Readmitting)
+        && case.gate != GatePosition::Open;
     let others = world.others_effective(stamp);
-    let all_down = !others.is_empty() && others.iter().all(|other| world.is_down(other)) || world.others_serving(stamp).is_empty();
+    let all_down = !others.is_empty() && others.iter().all(|other| world.is_down(other))
+        || world.others_serving(stamp).is_empty();
     if !(is_out && all_down && world.assessment(stamp).direct_healthy()) {
         return None;
     }
@@ -128,7 +130,10 @@ fn enable_origin(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (St
     if let Some(origin) = enabled.filter(|_| case.origin == EnabledState::Enabled) {
         case.latched_at = None;
         case.origin_enabled_at = Some(origin.read_at);
-        return (case, wait(WaitReason::OriginSettled, Some(origin.read_at + world.policy.latch.settle.get())));
+        return (
+            case,
+            wait(WaitReason::OriginSettled, Some(origin.read_at + world.policy.latch.settle.get())),
+        );
     }
     if case.origin == EnabledState::Enabled {
         return (case, wait(WaitReason::OriginSettled, None));
@@ -151,7 +156,8 @@ fn may_return(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Result<()
         return Err(hold(HoldReason::Paused));
     }
     world.gate_permission(stamp).map_err(hold)?;
-    let used = case.auto_cordons.iter().filter(|at| as_of.since(**at) < world.policy.budget.span.get()).count();
+    let used =
+        case.auto_cordons.iter().filter(|at| as_of.since(**at) < world.policy.budget.span.get()).count();
     if used >= usize::try_from(world.policy.budget.cordons_max).unwrap_or(usize::MAX) && !case.acknowledged {
         return Err(hold(HoldReason::NeedsAcknowledgement));
     }
@@ -188,7 +194,11 @@ pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCas
         }
     }
     if ramp.emergency && case.latched_at.is_some() {
-        let enabled = world.state.origins.get(stamp).is_some_and(|origin| origin.enabled == EnabledState::Enabled && !origin.updating);
+        let enabled = world
+            .state
+            .origins
+            .get(stamp)
+            .is_some_and(|origin| origin.enabled == EnabledState::Enabled && !origin.updating);
         if !enabled {
             return (case, wait(WaitReason::OriginSettled, None));
         }
@@ -230,13 +240,24 @@ fn serve(world: &World<'_>, case: &mut StampCase) {
     }
 }
 
-fn step_back_reason(world: &World<'_>, stamp: &StampId, case: &StampCase, ramp: RampRun) -> Option<StepBackReason> {
+fn step_back_reason(
+    world: &World<'_>,
+    stamp: &StampId,
+    case: &StampCase,
+    ramp: RampRun,
+) -> Option<StepBackReason> {
     let assessment = world.assessment(stamp);
     if assessment.has_bad_voice() {
         return Some(StepBackReason::BadSample);
     }
-    let last_seen = world.state.evidence.get(stamp).and_then(|evidence| evidence.get(&EvidenceClass::Direct)?.get(crate::evidence::WITNESS));
-    if last_seen.is_none_or(|track| world.as_of().since(track.run.last_seen) > world.policy.evidence.gap_max.get()) {
+    let last_seen = world
+        .state
+        .evidence
+        .get(stamp)
+        .and_then(|evidence| evidence.get(&EvidenceClass::Direct)?.get(crate::evidence::WITNESS));
+    if last_seen
+        .is_none_or(|track| world.as_of().since(track.run.last_seen) > world.policy.evidence.gap_max.get())
+    {
         return Some(StepBackReason::Unobserved);
     }
     let expected = case.demand_rps * f64::from(percent_of(world, ramp.slice)) / 100.0;
@@ -246,7 +267,12 @@ fn step_back_reason(world: &World<'_>, stamp: &StampId, case: &StampCase, ramp: 
 }
 
 fn arriving(world: &World<'_>, stamp: &StampId, since: Timestamp) -> f64 {
-    world.state.load.get(stamp).filter(|load| load.observed_at >= since).map_or(0.0, |load| load.requests_per_second)
+    world
+        .state
+        .load
+        .get(stamp)
+        .filter(|load| load.observed_at >= since)
+        .map_or(0.0, |load| load.requests_per_second)
 }
 
 fn load_arrived(world: &World<'_>, stamp: &StampId, case: &StampCase, ramp: RampRun) -> bool {
@@ -284,5 +310,8 @@ fn last_slice(world: &World<'_>) -> u32 {
 }
 
 fn percent_of(world: &World<'_>, slice: u32) -> u8 {
-    usize::try_from(slice).ok().and_then(|index| world.policy.ramp.percents.get(index).copied()).unwrap_or(100)
+    usize::try_from(slice)
+        .ok()
+        .and_then(|index| world.policy.ramp.percents.get(index).copied())
+        .unwrap_or(100)
 }

@@ -84,13 +84,22 @@ impl World<'_> {
 
     /// Every other stamp that takes traffic.
     pub(super) fn others_effective(&self, stamp: &StampId) -> Vec<&StampId> {
-        self.state.cases.keys().filter(|other| *other != stamp && capacity::is_effective(self.state, other)).collect()
+        self.state
+            .cases
+            .keys()
+            .filter(|other| *other != stamp && capacity::is_effective(self.state, other))
+            .collect()
     }
 
     /// Every other stamp that takes traffic and is not failing. Absence of evidence does not make it fail.
     pub(super) fn others_serving(&self, stamp: &StampId) -> Vec<&StampId> {
-        let fails = |other: &StampId| matches!(self.assessment(other).condition, Condition::Failing { cause: Cause::HardLoss, .. });
-        self.others_effective(stamp).into_iter().filter(|other| !fails(other) && !self.is_down(other)).collect()
+        let fails = |other: &StampId| {
+            matches!(self.assessment(other).condition, Condition::Failing { cause: Cause::HardLoss, .. })
+        };
+        self.others_effective(stamp)
+            .into_iter()
+            .filter(|other| !fails(other) && !self.is_down(other))
+            .collect()
     }
 
     /// Dead by our own probes right now, not merely full.
@@ -98,7 +107,9 @@ impl World<'_> {
         let assessment = self.assessment(stamp);
         let direct = &assessment.views[&EvidenceClass::Direct];
         let long_enough = direct.bad_since.is_some_and(|since| self.as_of().since(since) >= DOWN_AFTER);
-        direct.verdict == Verdict::Unhealthy && long_enough && !matches!(assessment.condition, Condition::Overloaded { .. })
+        direct.verdict == Verdict::Unhealthy
+            && long_enough
+            && !matches!(assessment.condition, Condition::Overloaded { .. })
     }
 
     /// Another stamp that is out, leaving or not fully back.
@@ -112,7 +123,9 @@ impl World<'_> {
             .cases
             .iter()
             .filter(|(other, case)| *other != stamp && case.latched_at.is_none())
-            .filter(|(other, _)| self.state.origins.get(*other).is_some_and(|origin| origin.enabled == EnabledState::Enabled))
+            .filter(|(other, _)| {
+                self.state.origins.get(*other).is_some_and(|origin| origin.enabled == EnabledState::Enabled)
+            })
             .count()
     }
 
@@ -126,7 +139,10 @@ impl World<'_> {
             .map(|(other, _)| other.clone())
             .collect();
         let shares = capacity::shares_without(self.state, &out, self.policy);
-        (shares.values().map(|share| share.ready_rps).sum(), shares.values().map(|share| share.demand_rps).sum())
+        (
+            shares.values().map(|share| share.ready_rps).sum(),
+            shares.values().map(|share| share.demand_rps).sum(),
+        )
     }
 
     /// Whether every survivor can carry its share now, with the 5 % of S2 on top.

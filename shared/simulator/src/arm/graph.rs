@@ -31,6 +31,10 @@ pub(super) fn answer(world: &World, request: &ArmRequest) -> ArmResponse {
 
 fn rows(world: &World, s: usize) -> [Value; 3] {
     let ids = &world.ids.stamps[s];
+    let mut tags = json!({ "cordon:workload": world.scenario.workload, "cordon:stamp": ids.stamp });
+    if let Some(base) = &world.direct_base {
+        tags["cordon:direct-url"] = json!(format!("{base}/stamps/{}", ids.stamp));
+    }
     let row = |id: &str, kind: &str, properties: Value| {
         json!({
             "id": id,
@@ -39,7 +43,7 @@ fn rows(world: &World, s: usize) -> [Value; 3] {
             "location": ids.region,
             "resourceGroup": id.split('/').nth(4),
             "subscriptionId": world.ids.subscription,
-            "tags": { "cordon:workload": world.scenario.workload, "cordon:stamp": ids.stamp },
+            "tags": tags,
             "properties": properties
         })
     };

@@ -1,0 +1,169 @@
+//! From settings to a running process: the same for the handler, a stamp's sidecar and a drill.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use adapters::azure::arm::{ArmClient, ArmEndpoint};
+use adapters::azure::credential::{CredentialKind, IdentityEnvironment, credential};
+use adapters::azure::http::http_client;
+use adapters::embedded::{EmbeddedAudit, EmbeddedGates, EmbeddedLedger};
+use adapters::faulty::{FaultSwitch, FaultyGates, FaultyLedger};
+use adapters::memory::{MemoryAudit, MemoryGates, MemoryLedger};
+use adapters::{Clock, GateStore, ManualClock, SystemClock};
+use anyhow::Context;
+use domain::Policy;
+use tokio::net::TcpListener;
+
+use crate::controller::{Azure, Cadence, Controller, DirectClient};
+use crate::edge::{App, ControllerApp, Page, Role, router};
+
+/// The only address a custom handler may bind: the host connects to it (contracts: AZURE.md 1.2).
+const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
+
+/// Where the time comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockKind {
+    /// The machine's clock.
+    System,
+    /// Each invocation brings its own time: drills.
+    Invocation,
+}
+
+/// Where state lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// Nowhere: gone with the process.
+    Memory,
+    /// In files below this directory.
+    Embedded(PathBuf),
+}
+
+/// Everything a controller needs to start.
+#[derive(Clone, Debug)]
+pub struct ControllerSettings {
+    /// What may be done and when.
+    pub policy: Policy,
+    /// Where state lives.
+    pub store: StoreKind,
+    /// Where the time comes from.
+    pub clock: ClockKind,
+    /// ARM's base address; the public cloud if none.
+    pub arm_base: Option<String>,
+    /// Where ARM really is, on this machine: the simulated Azure.
+    pub arm_loopback: Option<String>,
+    /// A fixed token for the simulated Azure; the platform's identity if none.
+    pub arm_token: Option<String>,
+    /// Who we are to the identity endpoint.
+    pub identity: IdentityEnvironment,
+    /// The key of the stamps' ungated views.
+    pub stamp_key: String,
+    /// This process, for claims and logs.
+    pub instance: String,
+    /// Lets a drill take the ledger away.
+    pub ledger_faults: FaultSwitch,
+    /// Lets a drill take the gate store away.
+    pub gate_faults: FaultSwitch,
+}
+
+/// Builds a controller and what its functions share. The gate store is handed out as well: in one process with the
+/// stamps of a drill, they read the same.
+///
+/// # Errors
+/// When a store cannot be opened or a setting is no address.
+pub fn controller(
+    settings: ControllerSettings,
+    page: Option<Arc<dyn Page>>,
+) -> anyhow::Result<(Arc<App>, Arc<dyn GateStore>)> {
+    let endpoint = match &settings.arm_base {
+        Some(base) => ArmEndpoint::new(base),
+        None => ArmEndpoint::public_cloud(),
+    }
+    .context("use the address of ARM")?;
+    let endpoint = match &settings.arm_loopback {
+        Some(loopback) => endpoint.with_loopback(loopback).context("use the loopback address of ARM")?,
+        None => endpoint,
+    };
+    let http = http_client(&endpoint).context("build the HTTP client")?;
+    let kind = match &settings.arm_token {
+        Some(token) => CredentialKind::Static(token.clone().into()),
+        None => CredentialKind::of(&settings.identity),
+    };
+    let arm =
+        ArmClient::new(endpoint, credential(kind, Arc::clone(&http)).context("build the credential")?, http);
+    let direct = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
+    let (clock, invocation_clock): (Arc<dyn Clock>, _) = match settings.clock {
+        ClockKind::System => (Arc::new(SystemClock), None),
+        ClockKind::Invocation => {
+            let manual = Arc::new(ManualClock::default());
+            (Arc::clone(&manual) as Arc<dyn Clock>, Some(manual))
+        }
+    };
+    let stores = open(&settings)?;
+    let controller = Controller {
+        policy: settings.policy,
+        clock,
+        ledger: stores.ledger,
+        gates: Arc::clone(&stores.gates),
+        audit: stores.audit,
+        azure: Azure { arm, direct: DirectClient::new(direct.clone(), settings.stamp_key) },
+        cadence: Cadence::default(),
+        instance: settings.instance,
+    };
+    let role = Role::Controller(ControllerApp { controller: Arc::new(controller), outbound: direct, page });
+    Ok((Arc::new(App { role, invocation_clock }), stores.gates))
+}
+
+struct Stores {
+    ledger: Arc<dyn adapters::Ledger>,
+    gates: Arc<dyn GateStore>,
+    audit: Arc<dyn adapters::AuditStore>,
+}
+
+fn open(settings: &ControllerSettings) -> anyhow::Result<Stores> {
+    let (ledger_faults, gate_faults) = (settings.ledger_faults.clone(), settings.gate_faults.clone());
+    Ok(match &settings.store {
+        StoreKind::Memory => Stores {
+            ledger: Arc::new(FaultyLedger::new(MemoryLedger::new(), ledger_faults)),
+            gates: Arc::new(FaultyGates::new(MemoryGates::new(), gate_faults)),
+            audit: Arc::new(MemoryAudit::new()),
+        },
+        StoreKind::Embedded(directory) => {
+            std::fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
+            Stores {
+                ledger: Arc::new(FaultyLedger::new(
+                    EmbeddedLedger::open(&directory.join("ledger.redb"))?,
+                    ledger_faults,
+                )),
+                gates: Arc::new(FaultyGates::new(EmbeddedGates::open(directory.join("gates"))?, gate_faults)),
+                audit: Arc::new(EmbeddedAudit::open(&directory.join("audit.redb"))?),
+            }
+        }
+    })
+}
+
+/// Serves on loopback. `port` 0 picks a free one. Returns the address; the server runs until the process ends.
+///
+/// # Errors
+/// When the port cannot be bound.
+pub async fn serve(
+    app: Arc<App>,
+    port: u16,
+) -> anyhow::Result<(SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>)> {
+    serve_router(router(app), port).await
+}
+
+/// As `serve`, for any router.
+///
+/// # Errors
+/// When the port cannot be bound.
+pub async fn serve_router(
+    router: axum::Router,
+    port: u16,
+) -> anyhow::Result<(SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>)> {
+    let listener = TcpListener::bind(SocketAddr::from((LOOPBACK, port)))
+        .await
+        .with_context(|| format!("bind 127.0.0.1:{port}; is another handler running?"))?;
+    let address = listener.local_addr().context("read the bound address")?;
+    Ok((address, tokio::spawn(async move { axum::serve(listener, router).await })))
+}
