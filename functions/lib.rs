@@ -3,6 +3,8 @@
 // What the functions share.
 pub mod assemble;
 pub mod controller;
+pub mod drill;
+pub mod page;
 pub mod edge;
 pub mod normalise;
 pub mod stamp;
