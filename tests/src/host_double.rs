@@ -70,13 +70,18 @@ impl HostDouble {
     ///
     /// # Errors
     /// When it cannot be started, exits, or does not answer in time.
-    pub async fn start(binary: &Path, environment: &[(&str, &str)]) -> Result<Self, Breach> {
+    pub async fn start(
+        binary: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<Self, Breach> {
         // Bound and let go again: the host, too, picks a free port and hopes.
         let port = {
             let listener = TcpListener::bind("127.0.0.1:0").await.map_err(broken("find a free port"))?;
             listener.local_addr().map_err(broken("read the free port"))?.port()
         };
         let child = Command::new(binary)
+            .args(arguments)
             .env("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string())
             .env("FUNCTIONS_CUSTOMHANDLER_WORKER_ID", "double")
             .envs(environment.iter().copied())

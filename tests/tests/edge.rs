@@ -1,5 +1,7 @@
 //! The wire contract with the host, held against the router on loopback.
 
+#![expect(clippy::unwrap_used, reason = "a test: to panic is to fail")]
+
 use std::sync::Arc;
 
 use adapters::{Clock, ManualClock};
@@ -35,6 +37,11 @@ async fn house() -> House {
 }
 
 async fn house_with(change: impl FnOnce(&mut domain::Policy)) -> House {
+    let (app, ledger, audit, clock) = app(change);
+    House { host: HostDouble::in_process(Arc::new(app)).await.unwrap(), ledger, audit, clock }
+}
+
+fn app(change: impl FnOnce(&mut domain::Policy)) -> (App, Arc<InboxLedger>, Arc<Audit>, Arc<ManualClock>) {
     let mut policy = fixtures::policy();
     change(&mut policy);
     let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-03-10T09:40:30Z").unwrap()));
@@ -52,8 +59,7 @@ async fn house_with(change: impl FnOnce(&mut domain::Policy)) -> House {
         outbound: reqwest::Client::builder().no_proxy().build().unwrap(),
         page: Some(Arc::new(BadPage)),
     });
-    let app = App { role, invocation_clock: Some(clock.clone()) };
-    House { host: HostDouble::in_process(Arc::new(app)).await.unwrap(), ledger, audit, clock }
+    (App { role, invocation_clock: Some(clock.clone()) }, ledger, audit, clock)
 }
 
 fn codes(ledger: &InboxLedger) -> Vec<RefusalCode> {
@@ -301,6 +307,26 @@ async fn a_dead_target_delays_and_fails_nobody() {
     assert_eq!(event["data"].get("situation"), None);
     let second: Value = serde_json::from_str(&got.recv().await.unwrap()).unwrap();
     assert_eq!(second["data"]["seq"], 8);
+}
+
+/// Not a test by itself: what the double starts in `the_double_starts_and_kills_a_process`.
+#[tokio::test]
+async fn handler_process() {
+    let Ok(port) = std::env::var("FUNCTIONS_CUSTOMHANDLER_PORT") else { return };
+    let (app, ..) = app(|_| {});
+    let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await.unwrap();
+    axum::serve(listener, cordon::edge::router(Arc::new(app))).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_double_starts_and_kills_a_process() {
+    let own = std::env::current_exe().unwrap();
+    let mut host = HostDouble::start(&own, &["--exact", "handler_process"], &[]).await.unwrap();
+    host.timer("evaluate_timer").await.unwrap();
+    host.kill().unwrap();
+    assert!(host.timer("evaluate_timer").await.unwrap_err().0.contains("reach the handler"));
+    let ended = HostDouble::start(&own, &["--list"], &[]).await.err().unwrap();
+    assert!(ended.0.contains("ended before it answered"), "{ended:?}");
 }
 
 #[test]

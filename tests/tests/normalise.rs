@@ -1,5 +1,7 @@
 //! One snapshot per payload; what duplicates, forgeries and nonsense come to.
 
+#![expect(clippy::unwrap_used, reason = "a test: to panic is to fail")]
+
 use std::collections::BTreeSet;
 
 use cordon::normalise::{

@@ -1,5 +1,7 @@
 //! The stamp's health service: what a prober is answered, and what Cordon and the peers are told.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test: to panic is to fail")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
