@@ -21,15 +21,15 @@ pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
 /// thousands of them, and one line says all there is to say.
 pub(super) fn from_records(records: &[&Value], ctx: &Context<'_>) -> Vec<InboxItem> {
     let (mut items, mut others, mut categories) =
-        (Vec::new(), BTreeSet::new(), BTreeMap::<String, u32>::new());
+        (Vec::new(), BTreeSet::new(), BTreeMap::<Option<String>, u32>::new());
     for record in records {
         let properties = json::opened(record, "properties").unwrap_or(Value::Null);
         // Some exports put the event's own properties one level further down.
         let properties = json::opened(&properties, "eventProperties").unwrap_or(properties);
-        let category = json::text(record, "category").unwrap_or_else(|| "none".to_owned());
-        match normal(&category).as_str() {
-            "servicehealth" => items.extend(event(record, &properties, service_health, ctx)),
-            "resourcehealth" => items.extend(event(record, &properties, resource_health, ctx)),
+        let category = json::text(record, "category");
+        match category.as_deref().map(normal).as_deref() {
+            Some("servicehealth") => items.extend(event(record, &properties, service_health, ctx)),
+            Some("resourcehealth") => items.extend(event(record, &properties, resource_health, ctx)),
             _ => {
                 others.insert(record.to_string());
                 *categories.entry(category).or_default() += 1;
@@ -40,8 +40,12 @@ pub(super) fn from_records(records: &[&Value], ctx: &Context<'_>) -> Vec<InboxIt
         let set: Vec<String> = others.into_iter().collect();
         let event =
             Event::new("activity-log", &[&digest(set.join("\n").as_bytes())], "activity-log", None, ctx);
-        let refused = categories.into_iter().map(|(category, count)| {
-            (RefusalCode::NotAHealthSignal, format!("{count} of category {category}: nothing about health"))
+        let refused = categories.into_iter().map(|(category, count)| match category {
+            Some(category) => (
+                RefusalCode::NotAHealthSignal,
+                format!("{count} of category {category}: nothing about health"),
+            ),
+            None => (RefusalCode::Malformed, format!("{count} without a category")),
         });
         items.extend(event.items(Vec::new(), refused, ctx));
     }
