@@ -220,7 +220,7 @@ mod tests {
 
     use super::*;
 
-    fn envelope(data: Value) -> Envelope {
+    fn envelope(data: &Value) -> Envelope {
         Envelope::parse(json!({ "Data": data, "Metadata": {} }).to_string().as_bytes()).unwrap()
     }
 
@@ -249,13 +249,13 @@ mod tests {
 
     #[test]
     fn one_message_that_is_no_json_spoils_nothing_for_the_others() {
-        let batch = envelope(json!({"events": "[\"{\\\"a\\\":1}\",\"not json\"]"})).batch("events").unwrap();
+        let batch = envelope(&json!({"events": "[\"{\\\"a\\\":1}\",\"not json\"]"})).batch("events").unwrap();
         assert_eq!(batch, [json!({"a": 1}), json!("not json")]);
     }
 
     #[test]
     fn a_request_has_its_path_query_headers_and_body_whatever_the_encoding() {
-        let call = envelope(json!({"req": {
+        let call = envelope(&json!({"req": {
             "Url": "https://cordon.example/api/healthz/ungated?a=1%202&b=x",
             "Method": "post",
             "Headers": {"X-Forwarded-For": ["10.0.0.1", "10.0.0.2"], "Content-Type": ["application/octet-stream"]},
@@ -272,14 +272,14 @@ mod tests {
     #[test]
     fn an_absent_body_is_empty_and_a_text_body_is_itself() {
         let request =
-            |body: Value| json!({"req": {"Url": "/api/x", "Method": "POST", "Headers": {}, "Body": body}});
-        assert_eq!(envelope(request(Value::Null)).http("req").unwrap().body, b"");
-        assert_eq!(envelope(request(json!("test"))).http("req").unwrap().body, b"test");
+            |body: &Value| json!({"req": {"Url": "/api/x", "Method": "POST", "Headers": {}, "Body": body}});
+        assert_eq!(envelope(&request(&Value::Null)).http("req").unwrap().body, b"");
+        assert_eq!(envelope(&request(&json!("test"))).http("req").unwrap().body, b"test");
     }
 
     #[test]
     fn names_the_binding_that_is_missing() {
-        let error = envelope(json!({"other": 1})).timer("timer").unwrap_err();
+        let error = envelope(&json!({"other": 1})).timer("timer").unwrap_err();
         assert!(error.to_string().contains("\"timer\""), "{error}");
     }
 }

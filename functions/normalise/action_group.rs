@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::activity_log::{TIMES, legacy, normal};
 use super::health::{HealthEvent, resource_health, service_health, verdict_of};
-use super::item::{Event, malformed_json};
+use super::item::{Event, digest, malformed_json};
 use super::{Context, json};
 
 /// One alert payload, or an array of them.
@@ -71,8 +71,7 @@ impl Alert<'_> {
     /// The alert instance is the same for Fired and Resolved, so the condition is part of the id.
     fn event(&self, ctx: &Context<'_>) -> Event {
         let instance = json::text(self.essentials, "alertId")
-            .or_else(|| json::text(self.essentials, "originAlertId"))
-            .unwrap_or_default();
+            .unwrap_or_else(|| digest(self.essentials.to_string().as_bytes()));
         let condition = self.condition();
         let times: &[&str] =
             if condition == "resolved" { &["resolvedDateTime", "firedDateTime"] } else { &["firedDateTime"] };
@@ -102,7 +101,7 @@ impl Alert<'_> {
     fn by_allow_list(&self, ctx: &Context<'_>) -> Vec<InboxItem> {
         let event = self.event(ctx);
         let rule_id = json::text(self.essentials, "alertRuleId").unwrap_or_default();
-        if !json::text(self.essentials, "alertId").is_some_and(|id| !id.is_empty()) {
+        if json::text(self.essentials, "alertId").is_none() {
             return event.refused(
                 RefusalCode::Malformed,
                 "names no alertId, so it could never be resolved",

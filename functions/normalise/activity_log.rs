@@ -1,5 +1,7 @@
 //! The activity log, as action groups send it in the older schema and as diagnostic settings export it to Event Hubs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::{InboxItem, RefusalCode};
 use serde_json::Value;
 
@@ -12,31 +14,42 @@ pub(super) const TIMES: [&str; 4] = ["eventTimestamp", "time", "submissionTimest
 
 /// Everything in a diagnostic export: `{"records": [..]}`, an array of such, or one record.
 pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
-    json::records(body).into_iter().flat_map(|record| self::record(record, ctx)).collect()
+    from_records(&json::records(body), ctx)
 }
 
-/// One record of a diagnostic export.
-pub fn record(record: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
-    let Some(category) = json::text(record, "category") else {
-        return malformed_json(record, "activity-log", "a record without a category", ctx);
-    };
-    let properties = json::opened(record, "properties").unwrap_or(Value::Null);
-    // Some exports put the event's own properties one level further down.
-    let properties = json::opened(&properties, "eventProperties").unwrap_or(properties);
-    match normal(&category).as_str() {
-        "servicehealth" => event(record, &properties, service_health, ctx),
-        "resourcehealth" => event(record, &properties, resource_health, ctx),
-        _ => {
-            let id = digest(record.to_string().as_bytes());
-            let at = json::time(record, &TIMES);
-            let event = Event::new("activity-log", &[&id], "activity-log", at, ctx);
-            event.refused(
-                RefusalCode::NotAHealthSignal,
-                format!("category {category} says nothing about health"),
-                ctx,
-            )
+/// Records of a diagnostic export. Those of other categories become one refusal together: a subscription writes
+/// thousands of them, and one line says all there is to say.
+pub(super) fn from_records(records: &[&Value], ctx: &Context<'_>) -> Vec<InboxItem> {
+    let (mut items, mut others, mut categories) =
+        (Vec::new(), BTreeSet::new(), BTreeMap::<Option<String>, u32>::new());
+    for record in records {
+        let properties = json::opened(record, "properties").unwrap_or(Value::Null);
+        // Some exports put the event's own properties one level further down.
+        let properties = json::opened(&properties, "eventProperties").unwrap_or(properties);
+        let category = json::text(record, "category");
+        match category.as_deref().map(normal).as_deref() {
+            Some("servicehealth") => items.extend(event(record, &properties, service_health, ctx)),
+            Some("resourcehealth") => items.extend(event(record, &properties, resource_health, ctx)),
+            _ => {
+                others.insert(record.to_string());
+                *categories.entry(category).or_default() += 1;
+            }
         }
     }
+    if !others.is_empty() {
+        let set: Vec<String> = others.into_iter().collect();
+        let event =
+            Event::new("activity-log", &[&digest(set.join("\n").as_bytes())], "activity-log", None, ctx);
+        let refused = categories.into_iter().map(|(category, count)| match category {
+            Some(category) => (
+                RefusalCode::NotAHealthSignal,
+                format!("{count} of category {category}: nothing about health"),
+            ),
+            None => (RefusalCode::Malformed, format!("{count} without a category")),
+        });
+        items.extend(event.items(Vec::new(), refused, ctx));
+    }
+    items
 }
 
 /// The older action-group schema: `data.context.activityLog`.

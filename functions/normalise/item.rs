@@ -1,6 +1,6 @@
 //! Building inbox items: ids that a second delivery repeats, times that cannot run ahead, refusals that are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::facts::Facts;
 use domain::{InboxItem, ItemBody, ItemId, Refusal, RefusalCode, Scope, Signal, Timestamp, note};
@@ -51,25 +51,24 @@ impl Event {
         ctx: &Context<'_>,
     ) -> Vec<InboxItem> {
         let mut items = Vec::new();
-        let mut grouped: BTreeMap<RefusalCode, Vec<String>> = BTreeMap::new();
+        let mut grouped: BTreeMap<RefusalCode, BTreeSet<String>> = BTreeMap::new();
         for (code, why) in refused {
-            let whys = grouped.entry(code).or_default();
-            if !whys.contains(&why) {
-                whys.push(why);
-            }
+            grouped.entry(code).or_default().insert(why);
         }
         if !signals.is_empty() {
             if self.is_too_old(ctx) {
                 let whom: Vec<String> = signals.iter().map(|signal| scope_text(&signal.scope)).collect();
-                grouped.insert(
-                    RefusalCode::TooOld,
-                    vec![format!("happened at {}: {}", self.at, whom.join(", "))],
-                );
+                grouped.entry(RefusalCode::TooOld).or_default().insert(format!(
+                    "happened at {}: {}",
+                    self.at,
+                    whom.join(", ")
+                ));
             } else {
                 items.push(self.item(&self.id, ItemBody::Observed { signals, facts: Facts::default() }, ctx));
             }
         }
         for (code, whys) in grouped {
+            let whys: Vec<String> = whys.into_iter().collect();
             let refusal = Refusal { code, source: self.source.clone(), note: note(&whys.join("; ")) };
             let id = format!("{}:{}", self.id, code_text(code));
             items.push(self.item(&id, ItemBody::Refused { refusal }, ctx));

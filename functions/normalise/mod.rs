@@ -75,10 +75,10 @@ pub fn azure_monitor(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
             let (probes, others): (Vec<&Value>, Vec<&Value>) =
                 json::records(body).into_iter().partition(|record| probe_log::is_record(record));
             let mut items = probe_log::from_records(&probes, ctx);
-            items.extend(others.iter().flat_map(|record| activity_log::record(record, ctx)));
+            items.extend(activity_log::from_records(&others, ctx));
             items
         }
-        Value::Object(fields) if fields.contains_key("category") => activity_log::record(body, ctx),
+        Value::Object(fields) if fields.contains_key("category") => activity_log::items(body, ctx),
         _ => action_group::items(body, ctx),
     }
 }

@@ -1,1 +1,5 @@
 //! Everything across crates.
+
+pub mod fakes;
+pub mod fixtures;
+pub mod host_double;

@@ -1,0 +1,210 @@
+//! Ports that only remember, for tests of the edge. They decide nothing: the stores' rules have their own tests.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use adapters::{
+    AuditAppend, AuditStore, ClaimOutcome, CommitOutcome, GateReader, GateStore, GateWrite, Ledger,
+    LedgerView, StoreError,
+};
+use async_trait::async_trait;
+use domain::audit::AuditRecord;
+use domain::state::{Topology, WorkloadState};
+use domain::{
+    GateDocument, InboxItem, ItemId, StampId, Step, StepId, StoredStep, Timestamp, Transition, WorkloadId,
+};
+
+/// A ledger that holds a topology and an inbox.
+#[derive(Default)]
+pub struct InboxLedger {
+    topology: Topology,
+    inbox: Mutex<BTreeMap<ItemId, InboxItem>>,
+    down: Mutex<Down>,
+}
+
+/// Whether a store answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Down {
+    /// It does.
+    #[default]
+    No,
+    /// It is not reachable.
+    Unreachable,
+}
+
+impl InboxLedger {
+    /// A ledger that knows these stamps.
+    pub fn new(topology: Topology) -> Self {
+        Self { topology, ..Self::default() }
+    }
+
+    /// What was appended, by id.
+    pub fn inbox(&self) -> Vec<InboxItem> {
+        lock(&self.inbox).values().cloned().collect()
+    }
+
+    /// Takes the store away, or gives it back.
+    pub fn set(&self, down: Down) {
+        *lock(&self.down) = down;
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        match *lock(&self.down) {
+            Down::No => Ok(()),
+            Down::Unreachable => Err(unreachable_store("ledger")),
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for InboxLedger {
+    async fn load(&self, workload: &WorkloadId, items_max: usize) -> Result<LedgerView, StoreError> {
+        self.check()?;
+        let mut state = WorkloadState::new(workload.clone(), 1, Timestamp::from_secs(0));
+        state.topology = self.topology.clone();
+        let inbox: Vec<InboxItem> = self.inbox().into_iter().take(items_max).collect();
+        Ok(LedgerView { state: Some(state), steps: Vec::new(), inbox, more: false })
+    }
+
+    async fn append(&self, _: &WorkloadId, items: &[InboxItem]) -> Result<usize, StoreError> {
+        self.check()?;
+        let mut inbox = lock(&self.inbox);
+        let before = inbox.len();
+        for item in items {
+            inbox.entry(item.id.clone()).or_insert_with(|| item.clone());
+        }
+        Ok(inbox.len() - before)
+    }
+
+    async fn commit(&self, _: &Transition) -> Result<CommitOutcome, StoreError> {
+        Err(refused("the inbox ledger commits nothing"))
+    }
+
+    async fn replace_step(
+        &self,
+        _: &WorkloadId,
+        _: &StoredStep,
+        _: &Step,
+    ) -> Result<ClaimOutcome, StoreError> {
+        Ok(ClaimOutcome::Lost)
+    }
+
+    async fn step(&self, _: &WorkloadId, _: &StepId) -> Result<Option<StoredStep>, StoreError> {
+        Ok(None)
+    }
+
+    async fn audit(&self, _: &WorkloadId, _: u64, _: usize) -> Result<Vec<AuditRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn trim(&self, _: &WorkloadId, _: Timestamp) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    async fn consumed(&self, _: &WorkloadId, _: &ItemId) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+}
+
+/// Gates in memory, with a counter of reads.
+#[derive(Default)]
+pub struct Gates {
+    documents: Mutex<BTreeMap<StampId, GateDocument>>,
+    down: Mutex<Down>,
+    reads: AtomicU32,
+}
+
+impl Gates {
+    /// Puts a document there, whatever was there.
+    pub fn put(&self, document: GateDocument) {
+        lock(&self.documents).insert(document.stamp.clone(), document);
+    }
+
+    /// Takes the store away, or gives it back.
+    pub fn set(&self, down: Down) {
+        *lock(&self.down) = down;
+    }
+
+    /// How often it was read.
+    pub fn reads(&self) -> u32 {
+        self.reads.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl GateReader for Gates {
+    async fn read(&self, stamp: &StampId) -> Result<Option<GateDocument>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        match *lock(&self.down) {
+            Down::No => Ok(lock(&self.documents).get(stamp).cloned()),
+            Down::Unreachable => Err(unreachable_store("gates")),
+        }
+    }
+}
+
+#[async_trait]
+impl GateStore for Gates {
+    async fn write(&self, document: &GateDocument) -> Result<GateWrite, StoreError> {
+        self.put(document.clone());
+        Ok(GateWrite::Written(document.clone()))
+    }
+}
+
+/// An audit store in memory.
+#[derive(Default)]
+pub struct Audit {
+    records: Mutex<BTreeMap<String, AuditRecord>>,
+    down: Mutex<Down>,
+}
+
+impl Audit {
+    /// What was stored, by id.
+    pub fn records(&self) -> Vec<AuditRecord> {
+        lock(&self.records).values().cloned().collect()
+    }
+
+    /// Takes the store away, or gives it back.
+    pub fn set(&self, down: Down) {
+        *lock(&self.down) = down;
+    }
+}
+
+#[async_trait]
+impl AuditStore for Audit {
+    async fn append(&self, record: &AuditRecord) -> Result<AuditAppend, StoreError> {
+        if *lock(&self.down) == Down::Unreachable {
+            return Err(unreachable_store("audit store"));
+        }
+        let mut records = lock(&self.records);
+        match records.get(&record.id) {
+            Some(stored) if stored == record => Ok(AuditAppend::AlreadyThere),
+            Some(_) => Err(refused("the record is there with another body")),
+            None => {
+                records.insert(record.id.clone(), record.clone());
+                Ok(AuditAppend::Stored)
+            }
+        }
+    }
+
+    async fn list(
+        &self,
+        _: &WorkloadId,
+        after: u64,
+        records_max: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        Ok(self.records().into_iter().filter(|record| record.seq > after).take(records_max).collect())
+    }
+}
+
+fn unreachable_store(store: &'static str) -> StoreError {
+    StoreError::Unavailable { store, source: "the test took it away".into() }
+}
+
+fn refused(reason: &str) -> StoreError {
+    StoreError::Refused { store: "fake", reason: reason.to_owned() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
