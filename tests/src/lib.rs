@@ -1,1 +1,3 @@
 //! Everything across crates.
+
+pub mod conformance;
