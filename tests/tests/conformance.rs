@@ -1,5 +1,7 @@
 //! The stores' suite over memory and files, the files under SIGKILL, and the two against each other.
 
+#![expect(clippy::unwrap_used, reason = "a test: to panic is to fail")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -93,7 +93,7 @@ pub fn record(seq: u64, previous: &str, generation: Generation, headline: &str) 
         findings: serde_json::json!([]),
         steps: serde_json::json!([]),
         consumed: vec![],
-        situation: serde_json::json!({"rps": 0.1 + 0.2, "a": 1}),
+        situation: serde_json::json!({"rps": 423.209_170_872_713_23, "a": 1}),
         policy_hash: "00".to_owned(),
         hash: String::new(),
     }
