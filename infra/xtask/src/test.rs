@@ -13,7 +13,15 @@ const CARGO_DENY_VERSION: &str = "0.20.2";
 /// What cargo-deny says when it cannot get the advisory database: the network's fault, not ours.
 const NO_DATABASE: [&str; 2] = ["failed to fetch advisory database", "failed to load advisory database"];
 
-type Stage = (&'static str, fn() -> Result<(), Failure>);
+/// What became of a stage that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    /// Something outside our control was missing. Said aloud, never counted as passed.
+    NotRun,
+}
+
+type Stage = (&'static str, fn() -> Result<Outcome, Failure>);
 
 /// In order of cost: what fails most often and fastest comes first.
 const STAGES: [Stage; 8] = [
@@ -35,66 +43,85 @@ pub(crate) fn run_task() -> Result<(), Failure> {
 /// Runs every stage until one fails.
 fn run_stages(stages: &[Stage]) -> Result<(), Failure> {
     let begun = Instant::now();
+    let mut not_run = Vec::new();
     for (number, (name, stage)) in stages.iter().enumerate() {
         println!("\n== {}/{} {name}", number + 1, stages.len());
         let stage_begun = Instant::now();
-        stage().map_err(|failure| format!("stage \"{name}\": {failure}"))?;
-        println!("== {name}: ok, {:.1} s", stage_begun.elapsed().as_secs_f64());
+        let outcome = stage().map_err(|failure| format!("stage \"{name}\": {failure}"))?;
+        let word = match outcome {
+            Outcome::Passed => "ok",
+            Outcome::NotRun => {
+                not_run.push(*name);
+                "not run"
+            }
+        };
+        println!("== {name}: {word}, {:.1} s", stage_begun.elapsed().as_secs_f64());
     }
-    println!("\nall {} stages passed in {:.1} s", stages.len(), begun.elapsed().as_secs_f64());
+    let passed = stages.len() - not_run.len();
+    println!("\n{passed} of {} stages passed in {:.1} s", stages.len(), begun.elapsed().as_secs_f64());
+    if !not_run.is_empty() {
+        println!("not run: {}", not_run.join(", "));
+    }
     Ok(())
 }
 
-fn format() -> Result<(), Failure> {
-    run(&mut cargo(&["fmt", "--all", "--check"])).map_err(|failure| format!("{failure}; run cargo fmt"))
+/// A stage that is one command.
+fn pass(command: &mut Command) -> Result<Outcome, Failure> {
+    run(command).map(|()| Outcome::Passed)
 }
 
-fn lint() -> Result<(), Failure> {
-    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+fn format() -> Result<Outcome, Failure> {
+    pass(&mut cargo(&["fmt", "--all", "--check"])).map_err(|failure| format!("{failure}; run cargo fmt"))
 }
 
-fn dependencies() -> Result<(), Failure> {
+fn lint() -> Result<Outcome, Failure> {
+    pass(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn dependencies() -> Result<Outcome, Failure> {
     let deny = cargo_deny()?;
-    run(deny.command().args(["check", "bans", "licenses", "sources"]))
+    pass(deny.command().args(["check", "bans", "licenses", "sources"]))
 }
 
 /// Apart from the rest, since it needs the network: without it the stage says so and goes on.
-fn advisories() -> Result<(), Failure> {
+fn advisories() -> Result<Outcome, Failure> {
     let deny = cargo_deny()?;
     let mut command = deny.command();
     command.args(["check", "advisories"]);
     let output = command.output().map_err(|error| format!("start {}: {error}", shown(&command)))?;
     let text = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
-        return Ok(());
+        return Ok(Outcome::Passed);
     }
     if NO_DATABASE.iter().any(|sign| text.contains(sign)) {
-        println!("not run: the advisory database cannot be fetched");
-        return Ok(());
+        println!(
+            "the advisory database cannot be fetched; cargo deny check advisories does this stage alone"
+        );
+        return Ok(Outcome::NotRun);
     }
     eprint!("{text}");
     Err(format!("{} failed: {}", shown(&command), output.status))
 }
 
 /// Some tests start `cordon` itself; cargo builds binaries only for the tests of their own crate.
-fn binary() -> Result<(), Failure> {
-    run(&mut cargo(&["build", "-p", "cordon"]))
+fn binary() -> Result<Outcome, Failure> {
+    pass(&mut cargo(&["build", "-p", "cordon"]))
 }
 
-fn tests() -> Result<(), Failure> {
+fn tests() -> Result<Outcome, Failure> {
     if has_subcommand("nextest") {
-        return run(&mut cargo(&["nextest", "run", "--workspace"]));
+        return pass(&mut cargo(&["nextest", "run", "--workspace"]));
     }
     println!("cargo-nextest is not installed; cargo test does the same, with less to read");
-    run(&mut cargo(&["test", "--workspace", "--all-targets"]))
+    pass(&mut cargo(&["test", "--workspace", "--all-targets"]))
 }
 
-fn doc_tests() -> Result<(), Failure> {
-    run(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]))
+fn doc_tests() -> Result<Outcome, Failure> {
+    pass(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]))
 }
 
-fn documentation() -> Result<(), Failure> {
-    run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+fn documentation() -> Result<Outcome, Failure> {
+    pass(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// How cargo-deny is called here.
@@ -140,7 +167,7 @@ mod unit_tests {
     #[test]
     fn the_first_failure_ends_the_run_and_names_its_stage() {
         let stages: [Stage; 3] = [
-            ("one", || Ok(())),
+            ("one", || Ok(Outcome::Passed)),
             ("two", || Err("it broke".to_owned())),
             ("three", || panic!("reached after a failure")),
         ];
