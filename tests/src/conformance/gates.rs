@@ -9,6 +9,8 @@ use domain::{GatePosition, StampId, Timestamp};
 use super::fixtures::gate;
 
 const WRITERS: u64 = 8;
+const REWRITES: u64 = 200;
+const REASON_CHARS: usize = 60_000;
 
 async fn write(gates: &impl GateStore, document: &domain::GateDocument) -> GateWrite {
     gates.write(document).await.expect("write")
@@ -91,6 +93,33 @@ pub(super) async fn the_newest_of_eight_writers_stays(gates: impl GateStore) {
         assert!(document.generation.n <= WRITERS);
     }
     assert_eq!(read(&*gates, "eastus2").await.map(|document| document.generation.n), Some(WRITERS));
+}
+
+pub(super) async fn a_reader_never_sees_half_a_document(gates: impl GateStore) {
+    let gates = Arc::new(gates);
+    let document = |n| {
+        let mut document = gate("eastus2", n, GatePosition::Slice(50));
+        // Long, so that there is time to look into the middle of a write.
+        document.reason = "x".repeat(REASON_CHARS);
+        document
+    };
+    assert_eq!(write(&*gates, &document(1)).await, GateWrite::Written(document(1)));
+    let writer = tokio::spawn({
+        let gates = Arc::clone(&gates);
+        async move {
+            for n in 2..=REWRITES {
+                assert_eq!(write(&*gates, &document(n)).await, GateWrite::Written(document(n)));
+            }
+        }
+    });
+    let mut newest = 1;
+    while newest < REWRITES && !writer.is_finished() {
+        let seen = read(&*gates, "eastus2").await.expect("it was written");
+        assert!(seen.generation.n >= newest, "went back from {newest} to {}", seen.generation);
+        newest = seen.generation.n;
+        assert_eq!(seen, document(newest));
+    }
+    writer.await.expect("the writer goes on to its end");
 }
 
 pub(super) async fn survives_a_lost_answer(gates: impl GateStore) {

@@ -49,6 +49,7 @@ pub async fn gate_conformance<G: GateStore>(make: impl Fn() -> G) {
     gates::refuses_names_that_are_no_stamp(&make()).await;
     gates::refuses_another_schema(&make()).await;
     gates::the_newest_of_eight_writers_stays(make()).await;
+    gates::a_reader_never_sees_half_a_document(make()).await;
     gates::survives_a_lost_answer(make()).await;
 }
 
