@@ -6,13 +6,25 @@ async fn main() -> anyhow::Result<()> {
     let text = simulator::builtin().iter().find(|(n, _)| *n == name).unwrap().1;
     let scenario = simulator::Scenario::from_toml(text)?;
     let policy = domain::policy::parse(SHIPPED_POLICY).map_err(|e| anyhow::anyhow!("{e:?}"))?;
-    let options = DrillOptions { scenario, seed: 1, policy, store: cordon::assemble::StoreKind::Memory, handler: HandlerKind::InProcess, speed: None, record: None, deaf_to: None, kill_at: vec![] };
+    let options = DrillOptions {
+        scenario,
+        seed: 1,
+        policy,
+        store: cordon::assemble::StoreKind::Memory,
+        handler: HandlerKind::InProcess,
+        speed: None,
+        record: None,
+        deaf_to: None,
+        kill_at: vec![],
+    };
     let started = std::time::Instant::now();
     let played = play(&options, &mut Terminal::new()).await?;
     eprintln!("with: {:?}", started.elapsed());
     let without = play_without(&options).await?;
     eprintln!("both: {:?}", started.elapsed());
     println!("{}", markdown(&report(&options, &played, &without)));
-    if let Ok(p) = std::env::var("DUMP") { std::fs::write(p, serde_json::to_string_pretty(&played.audit)?)?; }
+    if let Ok(p) = std::env::var("DUMP") {
+        std::fs::write(p, serde_json::to_string_pretty(&played.audit)?)?;
+    }
     Ok(())
 }

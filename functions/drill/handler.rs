@@ -93,7 +93,10 @@ impl Handler {
         };
         std::fs::create_dir_all(directory)?;
         let policy_file = directory.join("policy.toml");
-        std::fs::write(&policy_file, toml::to_string(&self.setup.policy).context("write the drill's policy")?)?;
+        std::fs::write(
+            &policy_file,
+            toml::to_string(&self.setup.policy).context("write the drill's policy")?,
+        )?;
         let port = free_port()?;
         let child = Command::new(binary)
             .env("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string())
@@ -128,7 +131,9 @@ impl Handler {
     /// The gates as a stamp reads them: its local replica, and the write region.
     pub(super) fn gate_readers(&self) -> (Arc<dyn GateReader>, Arc<dyn GateReader>) {
         let replica: Option<Arc<dyn GateReader>> = match &self.setup.store {
-            StoreKind::Embedded(directory) => Some(Arc::new(EmbeddedGateReader::new(directory.join("gates")))),
+            StoreKind::Embedded(directory) => {
+                Some(Arc::new(EmbeddedGateReader::new(directory.join("gates"))))
+            }
             StoreKind::Memory => None,
         };
         let store = self.gates.clone().map(|gates| gates as Arc<dyn GateReader>);

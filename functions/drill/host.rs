@@ -34,7 +34,8 @@ impl Host {
 
     /// A timer fires.
     pub(super) async fn timer(&mut self, function: &str) -> anyhow::Result<()> {
-        let timer = json!({ "Schedule": { "AdjustForDST": true }, "ScheduleStatus": null, "IsPastDue": false });
+        let timer =
+            json!({ "Schedule": { "AdjustForDST": true }, "ScheduleStatus": null, "IsPastDue": false });
         self.invoke(function, json!({ "timer": timer })).await
     }
 
@@ -110,7 +111,8 @@ impl Host {
             return Ok(());
         }
         ensure!(status.is_success(), "{function} answered {status}: {body}");
-        let reply: Value = serde_json::from_str(&body).with_context(|| format!("parse the reply of {function}"))?;
+        let reply: Value =
+            serde_json::from_str(&body).with_context(|| format!("parse the reply of {function}"))?;
         let Some(outputs) = reply.get("Outputs").and_then(Value::as_object) else {
             bail!("{function} answered without Outputs, which the host would wait on: {body}");
         };

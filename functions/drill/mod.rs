@@ -19,8 +19,8 @@ use adapters::faulty::{Fault, FaultSwitch};
 use adapters::memory::MemoryGates;
 use anyhow::Context;
 use domain::audit::AuditRecord;
-use domain::state::{Stage, WorkloadState};
 use domain::policy::Span;
+use domain::state::{Stage, WorkloadState};
 use domain::{EvidenceClass, Policy, StampId, Timestamp};
 use simulator::{Delivery, Measurements, Recorder, Scenario, SimulatedAzure, World, run_probes};
 
@@ -31,8 +31,8 @@ use stamps::Stamps;
 
 pub use handler::HandlerKind;
 pub use moments::{Moment, moments};
-pub use report::{ClientFigures, Report, Times, report};
 pub use render::markdown;
+pub use report::{ClientFigures, Report, Times, report};
 pub use show::{Quiet, Show, Terminal};
 
 /// The policy that a drill uses unless told otherwise: the shipped one.
@@ -260,7 +260,8 @@ impl Theatre {
         show.second(&view);
         self.side.lock().step();
         let deliveries = self.side.lock().take_deliveries();
-        self.undelivered.extend(deliveries.into_iter().filter(|delivery| is_heard(delivery, options.deaf_to)));
+        self.undelivered
+            .extend(deliveries.into_iter().filter(|delivery| is_heard(delivery, options.deaf_to)));
         Ok(())
     }
 
@@ -295,7 +296,8 @@ impl Theatre {
         }
         let after = self.audit.last().map_or(0, |record| record.seq);
         let documents = self.host.operator(&format!("audit.json?after={after}")).await?;
-        let records: Vec<AuditRecord> = serde_json::from_value(documents.clone()).context("read the audit")?;
+        let records: Vec<AuditRecord> =
+            serde_json::from_value(documents.clone()).context("read the audit")?;
         if records.is_empty() {
             return Ok(());
         }

@@ -41,7 +41,11 @@ pub fn moments(records: &[AuditRecord], start: Timestamp) -> Vec<Moment> {
         if freezes != frozen {
             frozen = freezes;
             let cause = record.decision["freeze"]["cause"].as_str().unwrap_or_default().replace('_', " ");
-            tell(None, "freeze", if freezes { format!("removals are frozen: {cause}") } else { "the freeze ends".into() });
+            tell(
+                None,
+                "freeze",
+                if freezes { format!("removals are frozen: {cause}") } else { "the freeze ends".into() },
+            );
         }
         for (stamp, ruling) in rulings(record) {
             let text = domain::explain::action(&ruling.action);
@@ -79,7 +83,9 @@ fn tag(action: &Action) -> String {
 
 fn note_in_words(note: &FoldNote) -> (&'static str, String) {
     match note {
-        FoldNote::Refused { refusal } => ("refused", format!("refused an event: {:?}: {}", refusal.code, refusal.note)),
+        FoldNote::Refused { refusal } => {
+            ("refused", format!("refused an event: {:?}: {}", refusal.code, refusal.note))
+        }
         FoldNote::StepEnded { text } => ("step", text.clone()),
         FoldNote::Ordered { text } | FoldNote::OrderRefused { text } | FoldNote::TopologyChanged { text } => {
             ("note", text.clone())

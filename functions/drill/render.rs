@@ -7,7 +7,14 @@ use super::{ClientFigures, Report};
 /// The report for a reader.
 pub fn markdown(report: &Report) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "# {}\n\n{}. Seed {}, {} of simulated time.\n", report.scenario, report.title, report.seed, clock(report.duration_s));
+    let _ = writeln!(
+        text,
+        "# {}\n\n{}. Seed {}, {} of simulated time.\n",
+        report.scenario,
+        report.title,
+        report.seed,
+        clock(report.duration_s)
+    );
     times(&mut text, report);
     clients(&mut text, report);
     capacity_and_audit(&mut text, report);
@@ -16,7 +23,10 @@ pub fn markdown(report: &Report) -> String {
         let who = moment.stamp.as_ref().map(|stamp| format!("**{stamp}** ")).unwrap_or_default();
         let _ = writeln!(text, "- {} {who}{} (record {})", clock(moment.t), moment.text, moment.seq);
     }
-    let _ = writeln!(text, "\n## At the end\n\n| stamp | stage | gate | origin | floor of ours |\n| --- | --- | --- | --- | --- |");
+    let _ = writeln!(
+        text,
+        "\n## At the end\n\n| stamp | stage | gate | origin | floor of ours |\n| --- | --- | --- | --- | --- |"
+    );
     for (stamp, end) in &report.end {
         let origin = end.origin.as_deref().unwrap_or("not read");
         let floor = end.floor.map_or_else(|| "none".to_owned(), |floor| floor.to_string());
@@ -40,9 +50,14 @@ fn times(text: &mut String, report: &Report) {
         return;
     };
     let times = &report.times;
-    let _ = writeln!(text, "## Times of {subject}\n\n| what | at | after the first symptom |\n| --- | --- | --- |");
+    let _ = writeln!(
+        text,
+        "## Times of {subject}\n\n| what | at | after the first symptom |\n| --- | --- | --- |"
+    );
     let mut row = |what: &str, at: Option<u32>| {
-        let after = at.zip(times.first_symptom_s).map(|(at, symptom)| format!("{} s", i64::from(at) - i64::from(symptom)));
+        let after = at
+            .zip(times.first_symptom_s)
+            .map(|(at, symptom)| format!("{} s", i64::from(at) - i64::from(symptom)));
         let at = at.map_or_else(|| "did not happen".to_owned(), clock);
         let _ = writeln!(text, "| {what} | {at} | {} |", after.unwrap_or_default());
     };
@@ -65,8 +80,17 @@ fn times(text: &mut String, report: &Report) {
         row(&format!("stepped back at {percent} %"), Some(*at));
     }
     row("fully serving", times.fully_serving_s);
-    let own = if times.prescale_in_cordon_commit { "in the cordon's own commit" } else { "not in the cordon's own commit" };
-    let _ = writeln!(text, "\nThe pre-scale request was {own}. Origin changes sent: {}; origin reads: {}.\n", list(&report.origin_patches), report.origin_reads);
+    let own = if times.prescale_in_cordon_commit {
+        "in the cordon's own commit"
+    } else {
+        "not in the cordon's own commit"
+    };
+    let _ = writeln!(
+        text,
+        "\nThe pre-scale request was {own}. Origin changes sent: {}; origin reads: {}.\n",
+        list(&report.origin_patches),
+        report.origin_reads
+    );
 }
 
 fn list(items: &[String]) -> String {
@@ -74,12 +98,22 @@ fn list(items: &[String]) -> String {
 }
 
 fn clients(text: &mut String, report: &Report) {
-    let _ = writeln!(text, "## What clients felt\n\n| phase | clients | failed with | failed without | p99 with | p99 without |\n| --- | --- | --- | --- | --- | --- |");
+    let _ = writeln!(
+        text,
+        "## What clients felt\n\n| phase | clients | failed with | failed without | p99 with | p99 without |\n| --- | --- | --- | --- | --- | --- |"
+    );
     for (name, phase) in &report.clients {
         for (who, with) in &phase.with_cordon {
             let Some(without) = phase.without_cordon.get(who) else { continue };
             let span = format!("{name} ({} to {})", clock(phase.from_s), clock(phase.until_s));
-            let _ = writeln!(text, "| {span} | {who} | {} | {} | {} | {} |", failed(with), failed(without), p99(with), p99(without));
+            let _ = writeln!(
+                text,
+                "| {span} | {who} | {} | {} | {} | {} |",
+                failed(with),
+                failed(without),
+                p99(with),
+                p99(without)
+            );
         }
     }
     let _ = writeln!(text);
@@ -96,8 +130,16 @@ fn p99(figures: &ClientFigures) -> String {
 
 fn capacity_and_audit(text: &mut String, report: &Report) {
     let below = report.capacity_below_without;
-    let _ = writeln!(text, "Effective capacity was below what it would have been without Cordon in {} s (at the worst by {:.0} requests/s).\n", below.seconds, below.worst_rps);
+    let _ = writeln!(
+        text,
+        "Effective capacity was below what it would have been without Cordon in {} s (at the worst by {:.0} requests/s).\n",
+        below.seconds, below.worst_rps
+    );
     let audit = &report.audit;
     let chain = if audit.chain_holds { "unbroken" } else { "BROKEN" };
-    let _ = writeln!(text, "Audit: {} records, chain {chain}, {} decisions came out the same when run again.\n", audit.records, audit.replayed);
+    let _ = writeln!(
+        text,
+        "Audit: {} records, chain {chain}, {} decisions came out the same when run again.\n",
+        audit.records, audit.replayed
+    );
 }

@@ -167,8 +167,15 @@ pub struct Lag {
 pub fn report(options: &DrillOptions, played: &Played, without: &Measurements) -> Report {
     let subject = subject(options, played);
     let times = subject.as_ref().map(|stamp| times(played, stamp)).unwrap_or_default();
-    let patches = played.exchanges.iter().filter(|exchange| exchange.method == "PATCH" && exchange.path.to_lowercase().contains("/origins/"));
-    let origin_reads = played.exchanges.iter().filter(|e| e.method == "GET" && e.path.to_lowercase().contains("/origins/")).count();
+    let patches = played
+        .exchanges
+        .iter()
+        .filter(|exchange| exchange.method == "PATCH" && exchange.path.to_lowercase().contains("/origins/"));
+    let origin_reads = played
+        .exchanges
+        .iter()
+        .filter(|e| e.method == "GET" && e.path.to_lowercase().contains("/origins/"))
+        .count();
     Report {
         scenario: options.scenario.name.clone(),
         title: options.scenario.title.clone(),
@@ -176,13 +183,29 @@ pub fn report(options: &DrillOptions, played: &Played, without: &Measurements) -
         duration_s: options.scenario.duration_s,
         clients: phases(&played.measurements, without, &times, options),
         capacity_below_without: capacity_below(&played.measurements, without),
-        origin_patches: patches.map(|exchange| format!("{} s: {} {}", (exchange.at - super::START).as_secs(), exchange.status, last(&exchange.path))).collect(),
+        origin_patches: patches
+            .map(|exchange| {
+                format!(
+                    "{} s: {} {}",
+                    (exchange.at - super::START).as_secs(),
+                    exchange.status,
+                    last(&exchange.path)
+                )
+            })
+            .collect(),
         origin_reads,
         audit: audit_figures(played, options),
         timeline: played.moments.clone(),
         end: ends(played),
         invocations: played.invocations,
-        lags: stated_lags().into_iter().map(|lag| Lag { name: lag.name.to_string(), value: lag.value.to_string(), source: lag.source.to_string() }).collect(),
+        lags: stated_lags()
+            .into_iter()
+            .map(|lag| Lag {
+                name: lag.name.to_string(),
+                value: lag.value.to_string(),
+                source: lag.source.to_string(),
+            })
+            .collect(),
         unstable: BTreeMap::new(),
         subject,
         times,
@@ -195,23 +218,36 @@ fn last(path: &str) -> &str {
 
 /// The stamp that was cordoned first, else the one that the first fault hit.
 fn subject(options: &DrillOptions, played: &Played) -> Option<StampId> {
-    let cordoned = played.moments.iter().find(|moment| moment.kind == "cordon").and_then(|moment| moment.stamp.clone());
+    let cordoned =
+        played.moments.iter().find(|moment| moment.kind == "cordon").and_then(|moment| moment.stamp.clone());
     cordoned.or_else(|| options.scenario.faults.iter().find_map(|fault| fault.stamp.clone()))
 }
 
 fn times(played: &Played, stamp: &StampId) -> Times {
     let world = &played.measurements;
-    let of = |kind: &str| played.moments.iter().find(|m| m.kind == kind && m.stamp.as_ref() == Some(stamp)).map(|m| m.t);
-    let step = |text: String| played.moments.iter().find(|m| m.kind == "step" && m.text.starts_with(&text) && m.text.contains("done")).map(|m| m.t);
+    let of = |kind: &str| {
+        played.moments.iter().find(|m| m.kind == kind && m.stamp.as_ref() == Some(stamp)).map(|m| m.t)
+    };
+    let step = |text: String| {
+        played
+            .moments
+            .iter()
+            .find(|m| m.kind == "step" && m.text.starts_with(&text) && m.text.contains("done"))
+            .map(|m| m.t)
+    };
     let fault = world.faults().iter().find(|fault| fault.stamp.as_ref() == Some(stamp));
     let first_symptom_s = fault.and_then(|fault| world.first_symptom(fault));
     let decision_s = of("cordon");
     let closed_from = of("close_gate").or(decision_s);
     let prescale = played.audit.iter().find_map(|record| {
-        let raises = record.steps.as_array().is_some_and(|steps| steps.iter().any(|step| step["step"]["effect"]["effect"] == "raise_floor"));
+        let raises = record
+            .steps
+            .as_array()
+            .is_some_and(|steps| steps.iter().any(|step| step["step"]["effect"]["effect"] == "raise_floor"));
         raises.then_some(record)
     });
-    let cordon_seq = played.moments.iter().find(|m| m.kind == "cordon" && m.stamp.as_ref() == Some(stamp)).map(|m| m.seq);
+    let cordon_seq =
+        played.moments.iter().find(|m| m.kind == "cordon" && m.stamp.as_ref() == Some(stamp)).map(|m| m.seq);
     let latch_s = of("latch");
     let enable_s = of("enable_origin");
     Times {
@@ -219,13 +255,15 @@ fn times(played: &Played, stamp: &StampId) -> Times {
         front_door_drop_s: first_symptom_s.and_then(|from| world.dropped_at(stamp, from)),
         first_signal_s: of("suspect").or(decision_s),
         decision_s,
-        prescale_s: prescale.map(|record| u32::try_from((record.at - super::START).as_secs()).unwrap_or(u32::MAX)),
+        prescale_s: prescale
+            .map(|record| u32::try_from((record.at - super::START).as_secs()).unwrap_or(u32::MAX)),
         prescale_in_cordon_commit: prescale.map(|record| record.seq) == cordon_seq && cordon_seq.is_some(),
         gate_written_s: step(format!("close the gate of {stamp}")),
         gate_effective_s: closed_from.and_then(|from| world.dropped_at(stamp, from)),
         capacity_ready_s: decision_s.and_then(|from| capacity_ready(played, stamp, from)),
         origin_disabled_s: step(format!("disable the origin of {stamp}")),
-        origin_disabled_effective_s: latch_s.and_then(|from| origin_reaches(played, stamp, from, |share| share <= 1.0 - EFFECTIVE_SHARE)),
+        origin_disabled_effective_s: latch_s
+            .and_then(|from| origin_reaches(played, stamp, from, |share| share <= 1.0 - EFFECTIVE_SHARE)),
         healthy_again_s: of("start_window"),
         origin_enabled_s: enable_s.and_then(|_| step(format!("enable the origin of {stamp}"))),
         slices_s: slices(played, stamp),
@@ -235,7 +273,11 @@ fn times(played: &Played, stamp: &StampId) -> Times {
 }
 
 fn origin_reaches(played: &Played, stamp: &StampId, from: u32, enough: impl Fn(f64) -> bool) -> Option<u32> {
-    played.origin_share.iter().find(|(t, who, share)| *t >= from && who == stamp && enough(*share)).map(|(t, _, _)| *t)
+    played
+        .origin_share
+        .iter()
+        .find(|(t, who, share)| *t >= from && who == stamp && enough(*share))
+        .map(|(t, _, _)| *t)
 }
 
 /// The survivors have every instance that the floors in force ask for.
@@ -250,7 +292,11 @@ fn capacity_ready(played: &Played, out: &StampId, from: u32) -> Option<u32> {
         .filter_map(|(stamp, case)| Some((StampId::new(stamp), u32::try_from(case["floor"].as_u64()?).ok()?)))
         .filter(|(stamp, _)| stamp != out)
         .collect();
-    (from..world.seconds()).find(|t| floors.iter().all(|(stamp, floor)| world.stamp(stamp, *t).is_some_and(|second| second.ready >= *floor)))
+    (from..world.seconds()).find(|t| {
+        floors
+            .iter()
+            .all(|(stamp, floor)| world.stamp(stamp, *t).is_some_and(|second| second.ready >= *floor))
+    })
 }
 
 fn percent_in(text: &str) -> u8 {
@@ -263,12 +309,19 @@ fn slices(played: &Played, stamp: &StampId) -> Vec<(u8, u32)> {
 }
 
 fn step_backs(played: &Played, stamp: &StampId) -> Vec<(u8, u32)> {
-    let open_at = |t: u32| slices(played, stamp).into_iter().rev().find(|(_, at)| *at <= t).map_or(0, |(percent, _)| percent);
+    let open_at = |t: u32| {
+        slices(played, stamp).into_iter().rev().find(|(_, at)| *at <= t).map_or(0, |(percent, _)| percent)
+    };
     let backs = played.moments.iter().filter(|m| m.kind == "step_back" && m.stamp.as_ref() == Some(stamp));
     backs.map(|moment| (open_at(moment.t), moment.t)).collect()
 }
 
-fn phases(with: &Measurements, without: &Measurements, times: &Times, options: &DrillOptions) -> BTreeMap<String, Phase> {
+fn phases(
+    with: &Measurements,
+    without: &Measurements,
+    times: &Times,
+    options: &DrillOptions,
+) -> BTreeMap<String, Phase> {
     let end = options.scenario.duration_s;
     let mut spans: Vec<(&str, Range<u32>)> = vec![("whole", 0..end)];
     if let Some(symptom) = times.first_symptom_s {
@@ -277,14 +330,23 @@ fn phases(with: &Measurements, without: &Measurements, times: &Times, options: &
         spans.push(("outage", symptom..back));
     }
     // The last ramp is the return that succeeded.
-    let last_first_slice = times.slices_s.iter().rev().find(|(percent, _)| Some(*percent) == times.slices_s.first().map(|(p, _)| *p));
+    let last_first_slice = times
+        .slices_s
+        .iter()
+        .rev()
+        .find(|(percent, _)| Some(*percent) == times.slices_s.first().map(|(p, _)| *p));
     if let Some(((_, from), until)) = last_first_slice.zip(times.fully_serving_s) {
         spans.push(("return", *from..(until + RETURN_TAIL_S).min(end)));
     }
     spans
         .into_iter()
         .map(|(name, span)| {
-            let phase = Phase { from_s: span.start, until_s: span.end, with_cordon: figures(with, &span), without_cordon: figures(without, &span) };
+            let phase = Phase {
+                from_s: span.start,
+                until_s: span.end,
+                with_cordon: figures(with, &span),
+                without_cordon: figures(without, &span),
+            };
             (name.to_owned(), phase)
         })
         .collect()
@@ -294,7 +356,11 @@ fn figures(world: &Measurements, span: &Range<u32>) -> BTreeMap<String, ClientFi
     let mut all = BTreeMap::new();
     all.insert(
         "all clients".to_owned(),
-        ClientFigures { requests: world.total(span.clone()).round(), failed: world.failed(span.clone()).round(), p99_ms: world.percentile_ms(None, span.clone(), 0.99).map(f64::round) },
+        ClientFigures {
+            requests: world.total(span.clone()).round(),
+            failed: world.failed(span.clone()).round(),
+            p99_ms: world.percentile_ms(None, span.clone(), 0.99).map(f64::round),
+        },
     );
     for stamp in &world.stamps {
         let figures = ClientFigures {

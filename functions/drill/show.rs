@@ -61,7 +61,9 @@ impl Default for Terminal {
 impl Show for Terminal {
     fn begins(&mut self, scenario: &Scenario, base: &str) {
         self.line(&format!("{}: {}", scenario.name, scenario.title));
-        self.line(&format!("page: {base}/api/operator/status (while the drill runs; --speed 60 slows it for the eye)"));
+        self.line(&format!(
+            "page: {base}/api/operator/status (while the drill runs; --speed 60 slows it for the eye)"
+        ));
     }
 
     fn moment(&mut self, moment: &Moment) {
@@ -73,17 +75,27 @@ impl Show for Terminal {
         if !self.bars || !view.elapsed_s.is_multiple_of(BARS_EVERY_S) {
             return;
         }
-        let stamps: Vec<String> = view.stamps.iter().map(|stamp| {
-            let load = if stamp.capacity_rps > 0.0 { stamp.arriving_rps / stamp.capacity_rps } else { 0.0 };
-            format!("{} {} {:>4.0}/{:<4.0}", stamp.id, bar(load), stamp.arriving_rps, stamp.capacity_rps)
-        }).collect();
+        let stamps: Vec<String> = view
+            .stamps
+            .iter()
+            .map(|stamp| {
+                let load =
+                    if stamp.capacity_rps > 0.0 { stamp.arriving_rps / stamp.capacity_rps } else { 0.0 };
+                format!("{} {} {:>4.0}/{:<4.0}", stamp.id, bar(load), stamp.arriving_rps, stamp.capacity_rps)
+            })
+            .collect();
         let mut out = std::io::stderr().lock();
         let _ = write!(out, "\r\x1b[2K{}  {}", clock(view.elapsed_s), stamps.join("  "));
         let _ = out.flush();
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a bar of 30 characters")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a bar of 30 characters"
+)]
 fn bar(load: f64) -> String {
     let filled = (load.clamp(0.0, 1.0) * BAR_WIDTH as f64).round() as usize;
     format!("[{}{}]", "#".repeat(filled), ".".repeat(BAR_WIDTH - filled))

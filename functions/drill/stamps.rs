@@ -102,7 +102,8 @@ impl HealthEndpoint for Stamps {
     async fn ask(&self, stamp: &StampId, request: HealthRequest) -> HealthReply {
         let service = self.services.lock().unwrap_or_else(PoisonError::into_inner).get(stamp).cloned();
         let Some(service) = service else { return HealthReply { status: 503, body: String::new() } };
-        let path = request.view.as_ref().map_or_else(|| "/healthz".to_owned(), |view| format!("/healthz/{view}"));
+        let path =
+            request.view.as_ref().map_or_else(|| "/healthz".to_owned(), |view| format!("/healthz/{view}"));
         let mut call = HttpCall { method: request.method, path, ..HttpCall::default() };
         call.headers.extend(request.headers);
         if let Some(prober) = request.prober {

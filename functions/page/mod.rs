@@ -1,8 +1,8 @@
 //! Placeholder until the status page lands.
-use async_trait::async_trait;
-use serde_json::json;
 use crate::controller::Controller;
 use crate::edge::{HttpCall, HttpReply, Page};
+use async_trait::async_trait;
+use serde_json::json;
 /// JSON only.
 pub struct StatusPage;
 #[async_trait]

@@ -1,5 +1,6 @@
 //! Everything across crates.
 
+pub mod conformance;
 pub mod fakes;
 pub mod fixtures;
 pub mod host_double;

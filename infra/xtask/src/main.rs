@@ -1,2 +1,41 @@
-//! Developer tasks.
-fn main() {}
+//! Developer tasks: `cargo xtask test`, `cargo xtask package`. Standard library only, so that it builds in a second.
+
+mod package;
+mod repository;
+mod test;
+
+use std::process::ExitCode;
+
+/// Why a task did not come to its end, as a sentence for whoever ran it.
+type Failure = String;
+
+const HELP: &str = "\
+cargo xtask <task>
+
+  test                        everything that CI runs, in its order; stops at the first failure
+  package [options]           stages a function app into target/package
+      --role controller|stamp which functions (default: controller; stamp: stamp_health alone)
+      --release               builds the release binary and takes it
+      --binary PATH           takes this binary
+      --with PATH             copies one more file beside it, such as a policy (may be repeated)
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first().map(|(task, rest)| (task.as_str(), rest)) {
+        Some(("test", [])) => test::run_task(),
+        Some(("package", rest)) => package::run_task(rest),
+        None | Some(("help" | "--help" | "-h", _)) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Some((task, _)) => Err(format!("{task}: no such task, or not with these arguments\n\n{HELP}")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nxtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

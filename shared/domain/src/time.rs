@@ -30,7 +30,7 @@ impl Timestamp {
 
     /// From whole seconds since the Unix epoch.
     pub const fn from_secs(secs: i64) -> Self {
-        Self(secs * 1_000)
+        Self(secs.saturating_mul(1_000))
     }
 
     /// Milliseconds since the Unix epoch.

@@ -13,9 +13,11 @@ use crate::{AuditAppend, AuditStore, StoreError};
 /// Records that live as long as the process. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryAudit {
-    // By number, then id: a fork after a failover leaves two records of one number, and both are evidence.
-    records: Arc<Mutex<BTreeMap<(WorkloadId, u64, String), AuditRecord>>>,
+    records: Arc<Mutex<BTreeMap<Key, AuditRecord>>>,
 }
+
+/// By number, then id: a fork after a failover leaves two records of one number, and both are evidence.
+type Key = (WorkloadId, u64, String);
 
 impl MemoryAudit {
     /// No record yet.

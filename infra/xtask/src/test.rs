@@ -1,0 +1,176 @@
+//! `cargo xtask test`: what CI runs, and what to run before a pull request.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::Failure;
+use crate::repository::{cargo, has_subcommand, run, shown, target};
+
+/// The version that is installed when there is none. Pinned, so that a new release changes no result by itself.
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// What cargo-deny says when it cannot get the advisory database: the network's fault, not ours.
+const NO_DATABASE: [&str; 2] = ["failed to fetch advisory database", "failed to load advisory database"];
+
+/// What became of a stage that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    /// Something outside our control was missing. Said aloud, never counted as passed.
+    NotRun,
+}
+
+type Stage = (&'static str, fn() -> Result<Outcome, Failure>);
+
+/// In order of cost: what fails most often and fastest comes first.
+const STAGES: [Stage; 8] = [
+    ("format", format),
+    ("lint", lint),
+    ("dependencies", dependencies),
+    ("advisories", advisories),
+    ("binary", binary),
+    ("tests", tests),
+    ("doc tests", doc_tests),
+    ("documentation", documentation),
+];
+
+/// The task.
+pub(crate) fn run_task() -> Result<(), Failure> {
+    run_stages(&STAGES)
+}
+
+/// Runs every stage until one fails.
+fn run_stages(stages: &[Stage]) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let mut not_run = Vec::new();
+    for (number, (name, stage)) in stages.iter().enumerate() {
+        println!("\n== {}/{} {name}", number + 1, stages.len());
+        let stage_begun = Instant::now();
+        let outcome = stage().map_err(|failure| format!("stage \"{name}\": {failure}"))?;
+        let word = match outcome {
+            Outcome::Passed => "ok",
+            Outcome::NotRun => {
+                not_run.push(*name);
+                "not run"
+            }
+        };
+        println!("== {name}: {word}, {:.1} s", stage_begun.elapsed().as_secs_f64());
+    }
+    let passed = stages.len() - not_run.len();
+    println!("\n{passed} of {} stages passed in {:.1} s", stages.len(), begun.elapsed().as_secs_f64());
+    if !not_run.is_empty() {
+        println!("not run: {}", not_run.join(", "));
+    }
+    Ok(())
+}
+
+/// A stage that is one command.
+fn pass(command: &mut Command) -> Result<Outcome, Failure> {
+    run(command).map(|()| Outcome::Passed)
+}
+
+fn format() -> Result<Outcome, Failure> {
+    pass(&mut cargo(&["fmt", "--all", "--check"])).map_err(|failure| format!("{failure}; run cargo fmt"))
+}
+
+fn lint() -> Result<Outcome, Failure> {
+    pass(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn dependencies() -> Result<Outcome, Failure> {
+    let deny = cargo_deny()?;
+    pass(deny.command().args(["check", "bans", "licenses", "sources"]))
+}
+
+/// Apart from the rest, since it needs the network: without it the stage says so and goes on.
+fn advisories() -> Result<Outcome, Failure> {
+    let deny = cargo_deny()?;
+    let mut command = deny.command();
+    command.args(["check", "advisories"]);
+    let output = command.output().map_err(|error| format!("start {}: {error}", shown(&command)))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Ok(Outcome::Passed);
+    }
+    if NO_DATABASE.iter().any(|sign| text.contains(sign)) {
+        println!(
+            "the advisory database cannot be fetched; cargo deny check advisories does this stage alone"
+        );
+        return Ok(Outcome::NotRun);
+    }
+    eprint!("{text}");
+    Err(format!("{} failed: {}", shown(&command), output.status))
+}
+
+/// Some tests start `cordon` itself; cargo builds binaries only for the tests of their own crate.
+fn binary() -> Result<Outcome, Failure> {
+    pass(&mut cargo(&["build", "-p", "cordon"]))
+}
+
+fn tests() -> Result<Outcome, Failure> {
+    if has_subcommand("nextest") {
+        return pass(&mut cargo(&["nextest", "run", "--workspace"]));
+    }
+    println!("cargo-nextest is not installed; cargo test does the same, with less to read");
+    pass(&mut cargo(&["test", "--workspace", "--all-targets"]))
+}
+
+fn doc_tests() -> Result<Outcome, Failure> {
+    pass(&mut cargo(&["test", "--workspace", "--doc", "--quiet"]))
+}
+
+fn documentation() -> Result<Outcome, Failure> {
+    pass(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// How cargo-deny is called here.
+enum CargoDeny {
+    /// As a subcommand that the developer has.
+    Subcommand,
+    /// As a program that we installed.
+    Program(PathBuf),
+}
+
+impl CargoDeny {
+    fn command(&self) -> Command {
+        match self {
+            Self::Subcommand => cargo(&["deny"]),
+            Self::Program(path) => {
+                let mut command = Command::new(path);
+                command.current_dir(crate::repository::root());
+                command
+            }
+        }
+    }
+}
+
+fn cargo_deny() -> Result<CargoDeny, Failure> {
+    if has_subcommand("deny") {
+        return Ok(CargoDeny::Subcommand);
+    }
+    let tools = target().join("tools");
+    let program = tools.join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
+    if !program.exists() {
+        println!("cargo-deny is not installed; building {CARGO_DENY_VERSION} into target/tools, once");
+        let arguments = ["install", "cargo-deny", "--locked", "--version", CARGO_DENY_VERSION];
+        let mut install = cargo(&arguments);
+        run(install.arg("--root").arg(&tools))?;
+    }
+    Ok(CargoDeny::Program(program))
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_ends_the_run_and_names_its_stage() {
+        let stages: [Stage; 3] = [
+            ("one", || Ok(Outcome::Passed)),
+            ("two", || Err("it broke".to_owned())),
+            ("three", || panic!("reached after a failure")),
+        ];
+        assert_eq!(run_stages(&stages), Err("stage \"two\": it broke".to_owned()));
+    }
+}
