@@ -2,6 +2,7 @@
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     use cordon::drill::*;
+    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
     let name = std::env::args().nth(1).unwrap_or("contoso-shoes".into());
     let text = simulator::builtin().iter().find(|(n, _)| *n == name).unwrap().1;
     let scenario = simulator::Scenario::from_toml(text)?;

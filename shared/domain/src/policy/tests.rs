@@ -44,7 +44,7 @@ fn unsafe_values_are_refused_with_their_line() {
 
 #[test]
 fn nobody_may_speak_as_direct_or_as_everybody() {
-    let everybody = SHIPPED.replacen("afd-origin-health-*", "*", 1);
+    let everybody = SHIPPED.replacen("origin-health-*", "*", 1);
     assert!(parse(&everybody).unwrap_err()[0].reason.contains("anybody"));
     let direct = SHIPPED.replacen("class = \"edge\"", "class = \"direct\"", 1);
     assert!(parse(&direct).unwrap_err()[0].reason.contains("Cordon's own"));

@@ -43,6 +43,8 @@ fn rows(world: &World, s: usize) -> [Value; 3] {
             "location": ids.region,
             "resourceGroup": id.split('/').nth(4),
             "subscriptionId": world.ids.subscription,
+            // The query projects it; the language itself is not interpreted.
+            "stamp": ids.stamp,
             "tags": tags,
             "properties": properties
         })
