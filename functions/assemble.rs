@@ -106,7 +106,11 @@ pub fn controller(
         ledger: stores.ledger,
         gates: Arc::clone(&stores.gates),
         audit: stores.audit,
-        azure: Azure { arm, direct: DirectClient::new(direct.clone(), settings.stamp_key) },
+        azure: Azure {
+            arm_observed: arm.without_retries(),
+            arm,
+            direct: DirectClient::new(direct.clone(), settings.stamp_key),
+        },
         cadence: Cadence::default(),
         instance: settings.instance,
     };

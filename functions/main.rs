@@ -2,11 +2,14 @@
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     use cordon::drill::*;
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let name = std::env::args().nth(1).unwrap_or("contoso-shoes".into());
     let text = simulator::builtin().iter().find(|(n, _)| *n == name).unwrap().1;
     let scenario = simulator::Scenario::from_toml(text)?;
-    let policy = domain::policy::parse(SHIPPED_POLICY).map_err(|e| anyhow::anyhow!("{e:?}"))?;
+    let policy = policy_for(&scenario, SHIPPED_POLICY)?;
     let options = DrillOptions {
         scenario,
         seed: 1,

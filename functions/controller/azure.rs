@@ -15,8 +15,10 @@ const VIEW_BYTES_MAX: usize = 64 * 1_024;
 
 /// ARM and the way to the stamps.
 pub struct Azure {
-    /// The control plane.
+    /// The control plane, for effects.
     pub arm: ArmClient,
+    /// The control plane, for observers: they come back by themselves.
+    pub arm_observed: ArmClient,
     /// The stamps, directly.
     pub direct: DirectClient,
 }

@@ -46,6 +46,28 @@ const OBSERVE_EVERY_S: u32 = 10;
 /// The Cosmos observer runs every thirty.
 const COSMOS_EVERY_S: u32 = 30;
 
+/// The policy that a scenario is played under: `text`, with the scenario's own values over it.
+///
+/// # Errors
+/// When the result is no valid policy; the lines are those of `text`, or of the merged file where the scenario differs.
+pub fn policy_for(scenario: &Scenario, text: &str) -> anyhow::Result<Policy> {
+    let told = |errors: Vec<domain::policy::PolicyError>| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("the policy of {} is not valid:\n{}", scenario.name, lines.join("\n"))
+    };
+    let Some(overlay) = &scenario.policy else { return domain::policy::parse(text).map_err(told) };
+    let mut merged: toml::Table = toml::from_str(text).context("parse the policy")?;
+    for (section, values) in overlay {
+        match (merged.get_mut(section).and_then(toml::Value::as_table_mut), values.as_table()) {
+            (Some(into), Some(values)) => into.extend(values.clone()),
+            _ => {
+                merged.insert(section.clone(), values.clone());
+            }
+        }
+    }
+    domain::policy::parse(&merged.to_string()).map_err(told)
+}
+
 /// What to play and how.
 #[derive(Clone, Debug)]
 pub struct DrillOptions {
@@ -303,14 +325,15 @@ impl Theatre {
         }
         self.host.change_feed("publish_audit", &documents).await?;
         self.host.change_feed("notify", &documents).await?;
-        for moment in moments(&records, START) {
-            show.moment(&moment);
-        }
         if !self.marked && records.iter().any(begins_to_return) {
             self.side.lock().mark("readmitting");
             self.marked = true;
         }
         self.audit.extend(records);
+        let told = moments(&self.audit, START);
+        for moment in told.iter().filter(|moment| moment.seq > after) {
+            show.moment(moment);
+        }
         Ok(())
     }
 

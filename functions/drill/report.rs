@@ -304,7 +304,10 @@ fn percent_in(text: &str) -> u8 {
 }
 
 fn slices(played: &Played, stamp: &StampId) -> Vec<(u8, u32)> {
-    let opened = played.moments.iter().filter(|m| m.kind == "open_slice" && m.stamp.as_ref() == Some(stamp));
+    let opened = played
+        .moments
+        .iter()
+        .filter(|m| (m.kind == "open_slice" || m.kind == "return_early") && m.stamp.as_ref() == Some(stamp));
     opened.map(|moment| (percent_in(&moment.text), moment.t)).collect()
 }
 

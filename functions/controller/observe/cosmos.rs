@@ -41,7 +41,7 @@ pub(super) async fn read(controller: &Controller, state: &WorkloadState, now: Ti
         from: now.before(SPAN),
         to: now,
     };
-    match metrics::read(&controller.azure.arm, &id, &query).await {
+    match metrics::read(&controller.azure.arm_observed, &id, &query).await {
         Ok(series) => run.signals.extend(requests(&series, state)),
         Err(error) => run.unreadable("cosmos request metric", &error),
     }
@@ -68,7 +68,7 @@ async fn account(
     state: &WorkloadState,
     now: Timestamp,
 ) -> Result<Vec<Signal>, ArmError> {
-    let account = cosmos_account::get(&controller.azure.arm, id).await?;
+    let account = cosmos_account::get(&controller.azure.arm_observed, id).await?;
     let mut signals = Vec::new();
     for region in regions(state) {
         let location = account.locations.iter().find(|location| location.region == region);

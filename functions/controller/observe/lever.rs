@@ -51,7 +51,7 @@ pub(super) async fn read(controller: &Controller, stamps: &[StampFacts], now: Ti
 
 async fn origins(controller: &Controller) -> Result<Vec<front_door::OriginState>, LeverError> {
     let group = ResourceId::parse(&controller.policy.workload.origin_group)?;
-    Ok(front_door::list_origins(&controller.azure.arm, &group).await?)
+    Ok(front_door::list_origins(&controller.azure.arm_observed, &group).await?)
 }
 
 async fn capacity(
@@ -60,7 +60,7 @@ async fn capacity(
     now: Timestamp,
 ) -> Result<Option<CapacityFacts>, LeverError> {
     let (Some(setting), Some(plan)) = (&stamp.autoscale_id, &stamp.plan_id) else { return Ok(None) };
-    let arm = &controller.azure.arm;
+    let arm = &controller.azure.arm_observed;
     let setting = autoscale::read(arm, &ResourceId::parse(setting)?).await?;
     let plan = app_service_plan::get(arm, &ResourceId::parse(plan)?).await?;
     let in_force = autoscale::active_capacity(&setting, now)?;

@@ -44,12 +44,12 @@ pub(super) async fn read(
         to: now,
     };
     let health = query(&["OriginHealthPercentage"], Aggregation::Average, &["Origin"]);
-    match metrics::read(&controller.azure.arm, &profile, &health).await {
+    match metrics::read(&controller.azure.arm_observed, &profile, &health).await {
         Ok(series) => run.signals.extend(edge_signals(&series, stamps, state)),
         Err(error) => run.unreadable("origin health metric", &error),
     }
     let requests = query(&["OriginRequestCount"], Aggregation::Total, &["Origin", "HttpStatusGroup"]);
-    match metrics::read(&controller.azure.arm, &profile, &requests).await {
+    match metrics::read(&controller.azure.arm_observed, &profile, &requests).await {
         Ok(series) => run.signals.extend(traffic_signals(&series, stamps, state)),
         Err(error) => run.unreadable("origin request metric", &error),
     }

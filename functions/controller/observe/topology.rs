@@ -35,7 +35,7 @@ pub(super) enum DiscoveryError {
 pub(super) async fn discover(controller: &Controller) -> Result<Vec<StampFacts>, DiscoveryError> {
     let group = ResourceId::parse(&controller.policy.workload.origin_group)?;
     let subscription = group.as_str().split('/').nth(2).unwrap_or_default().to_owned();
-    let arm = &controller.azure.arm;
+    let arm = &controller.azure.arm_observed;
     let origins = front_door::list_origins(arm, &group).await?;
     let tagged =
         resource_graph::tagged_resources(arm, &controller.policy.workload.name, &[&subscription]).await?;

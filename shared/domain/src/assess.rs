@@ -113,6 +113,19 @@ impl Assessment {
         VOICES.iter().any(|class| self.view(*class).is_bad())
     }
 
+    /// Whether Front Door has moved its load already: its own probes say so, or nobody answers them.
+    pub fn is_dropped_by_front_door(&self) -> bool {
+        let direct = self.view(EvidenceClass::Direct);
+        let unreachable = direct.is_bad() && direct.failure == Some(FailureKind::Unreachable);
+        unreachable || self.view(EvidenceClass::Edge).verdict == Verdict::Unhealthy
+    }
+
+    /// Full, and failing more than its error budget for it: it carries more than it can.
+    pub fn is_drowning(&self, error_budget: f64) -> bool {
+        let ratio = self.view(EvidenceClass::Direct).error_ratio.unwrap_or(0.0);
+        matches!(self.condition, Condition::Overloaded { .. }) && ratio >= error_budget
+    }
+
     /// Share of failing requests as best known, 0 to 1.
     pub fn error_ratio(&self) -> f64 {
         let of = |class| self.view(class).error_ratio.filter(|_| self.view(class).is_bad());
@@ -204,6 +217,7 @@ fn candidates(views: &Views, bad: &[(EvidenceClass, &ClassView)], timers: &Timer
     let mut found = Vec::new();
     if let Some((at, classes)) =
         second_of(bad.iter().filter(|(_, view)| view.verdict == Verdict::Unhealthy), |view| view.since)
+            .filter(|(_, classes)| !only_through_front_door(views, classes))
     {
         found.push(Candidate {
             at: from(at, timers.hard),
@@ -223,7 +237,9 @@ fn candidates(views: &Views, bad: &[(EvidenceClass, &ClassView)], timers: &Timer
             });
         }
     }
-    if let Some((at, classes)) = second_of(bad.iter(), |view| view.bad_since) {
+    if let Some((at, classes)) = second_of(bad.iter(), |view| view.bad_since)
+        .filter(|(_, classes)| !only_through_front_door(views, classes))
+    {
         found.push(Candidate {
             at: from(at, timers.gray),
             cause: Cause::Gray,
@@ -238,6 +254,14 @@ fn candidates(views: &Views, bad: &[(EvidenceClass, &ClassView)], timers: &Timer
         }
     }
     found
+}
+
+/// `Edge` and `Traffic` both look through Front Door and arrive minutes late: when our own probes see the stamp well
+/// from every vantage, the two together do not outvote them. (Beyond DESIGN.md section 4: an edge-only failure must not
+/// become a cordon once its freeze ends.)
+fn only_through_front_door(views: &Views, classes: &[EvidenceClass]) -> bool {
+    let through = |class: &EvidenceClass| matches!(class, EvidenceClass::Edge | EvidenceClass::Traffic);
+    classes.iter().all(through) && views[&EvidenceClass::Direct].verdict == Verdict::Healthy
 }
 
 /// When the second of two classes joined, and which two.

@@ -257,9 +257,19 @@ fn across_vantages(fresh: &[(&str, ClassView)]) -> ClassView {
 
 /// What we caused is not evidence.
 fn mask(view: ClassView, class: EvidenceClass, case: &StampCase, origin: Option<EnabledState>) -> ClassView {
+    let clamped = |view: ClassView, from: Option<Timestamp>| {
+        let clamp = |since: Option<Timestamp>| since.map(|since| from.map_or(since, |from| since.max(from)));
+        let (since, bad_since, total_since) =
+            (clamp(view.since), clamp(view.bad_since), clamp(view.total_since));
+        ClassView { since, bad_since, total_since, ..view }
+    };
+    // Telemetry of a stamp that was full arrives minutes after its relief; it must not be read as a new failure then.
     let from = match class {
-        EvidenceClass::Edge => case.edge_from,
-        EvidenceClass::Traffic => case.traffic_from,
+        EvidenceClass::Edge => case.edge_from.max(case.overloaded_until),
+        EvidenceClass::Traffic => case.traffic_from.max(case.overloaded_until),
+        EvidenceClass::Direct if view.verdict != Verdict::Healthy => {
+            return clamped(view, case.overloaded_until);
+        }
         EvidenceClass::Platform | EvidenceClass::Data | EvidenceClass::Direct => return view,
     };
     let out = case.latched_at.is_some() || origin == Some(EnabledState::Disabled);
@@ -273,13 +283,7 @@ fn mask(view: ClassView, class: EvidenceClass, case: &StampCase, origin: Option<
     if view.verdict != Verdict::Unobserved && (out || closed || too_early) {
         return view.discounted(Discount::Masked);
     }
-    let clamp = |since: Option<Timestamp>| since.map(|since| from.map_or(since, |from| since.max(from)));
-    ClassView {
-        since: clamp(view.since),
-        bad_since: clamp(view.bad_since),
-        total_since: clamp(view.total_since),
-        ..view
-    }
+    clamped(view, from)
 }
 
 fn discount_shared_dependency(all: &mut BTreeMap<StampId, Views>, state: &WorkloadState) {

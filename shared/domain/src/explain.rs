@@ -167,6 +167,11 @@ pub fn action(action: &Action) -> String {
         }
         Action::RestartWindow => "turned bad again: its window is void".into(),
         Action::EnableOrigin => "gets its origin enabled again, behind the closed gate".into(),
+        Action::ReturnEarly { percent } => {
+            format!(
+                "comes back before its window is over, the survivors being full: {percent} % of the edge locations"
+            )
+        }
         Action::OpenSlice { percent } => format!("comes back: {percent} % of the edge locations"),
         Action::StepBack { why } => format!("is out again: {}", step_back(*why)),
         Action::EmergencyReturn => "comes back at once: what still served is failing".into(),

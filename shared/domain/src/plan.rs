@@ -51,7 +51,7 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
     for (stamp, case) in &decision.cases {
         wanted.extend(gate_wanted(stamp, case, decision, situation, policy));
         wanted.extend(origin_wanted(stamp, case, situation));
-        wanted.extend(floor_wanted(stamp, case, situation, policy));
+        wanted.extend(floor_wanted(stamp, case, decision, situation, policy));
     }
     let as_of = situation.state.as_of;
     let mut satisfied = vec![false; wanted.len()];
@@ -209,7 +209,13 @@ fn another_origin_step_lives(situation: &Situation, stamp: &StampId) -> bool {
     })
 }
 
-fn floor_wanted(stamp: &StampId, case: &StampCase, situation: &Situation, policy: &Policy) -> Option<Wanted> {
+fn floor_wanted(
+    stamp: &StampId,
+    case: &StampCase,
+    decision: &Decision,
+    situation: &Situation,
+    policy: &Policy,
+) -> Option<Wanted> {
     let as_of = situation.state.as_of;
     let lever = situation.state.topology.stamps.get(stamp).and_then(|facts| facts.autoscale_id.as_ref());
     lever?;
@@ -222,10 +228,15 @@ fn floor_wanted(stamp: &StampId, case: &StampCase, situation: &Situation, policy
     let lifetime = policy.capacity.floor_lifetime.get();
     let until = capacity.and_then(|capacity| capacity.our_floor_until);
     let ages = until.is_some_and(|until| until.since(as_of) < lifetime / 2);
+    // A cordon asks anew in its own commit, whatever was asked for before: floors must outlive the gate it closes.
+    let cordons = decision.rulings.values().any(|ruling| matches!(ruling.action, Action::Cordon { .. }));
+    let effect = Effect::RaiseFloor { stamp: stamp.clone(), minimum, until: as_of + lifetime };
+    if cordons {
+        return Some(Wanted { effect, purpose: Purpose::Reinforcement });
+    }
     if ours.is_some_and(|ours| ours >= minimum) && !ages {
         return None;
     }
-    let effect = Effect::RaiseFloor { stamp: stamp.clone(), minimum, until: as_of + lifetime };
     if done_since(&situation.steps, &effect, capacity.map(|capacity| capacity.read_at).unwrap_or_default()) {
         return None;
     }

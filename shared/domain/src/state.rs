@@ -90,6 +90,8 @@ pub struct StampCase {
     pub edge_from: Option<Timestamp>,
     /// `Traffic` samples before this are masked.
     pub traffic_from: Option<Timestamp>,
+    /// It was full, not dead, until then: what its clients and probes felt before is explained.
+    pub overloaded_until: Option<Timestamp>,
     /// The flap memory.
     pub penalty: Penalty,
     /// Automatic cordons, the oldest first; kept for the budget's span.
@@ -381,6 +383,7 @@ impl StampCase {
             origin_enabled_at: None,
             edge_from: None,
             traffic_from: None,
+            overloaded_until: None,
             penalty: Penalty::default(),
             auto_cordons: Vec::new(),
             hold: None,

@@ -35,6 +35,9 @@ pub struct Scenario {
     /// What Azure says, beside what follows from the faults.
     #[serde(default)]
     pub alerts: Vec<AlertSpec>,
+    /// Policy values that this scenario plays under instead of the shipped ones; not read here.
+    #[serde(default)]
+    pub policy: Option<toml::Table>,
     /// What the scenario's owner expects; not read here.
     #[serde(default)]
     pub expect: Option<toml::Value>,

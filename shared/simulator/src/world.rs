@@ -455,7 +455,9 @@ impl World {
         } else {
             0.0
         };
-        StampSample { second, reachable_capacity_rps: capacity * open }
+        // Only what is answered well is capacity: an instance that fails every request adds nothing.
+        let good = 1.0 - self.error_share(s);
+        StampSample { second, reachable_capacity_rps: capacity * open * good }
     }
 
     fn stamp_view(&self, s: usize, demand: f64) -> StampView {

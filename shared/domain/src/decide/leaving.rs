@@ -35,6 +35,7 @@ pub(super) fn serving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -
         }
         Condition::Overloaded { since } => {
             case.first_symptom_at.get_or_insert(*since);
+            case.overloaded_until = Some(world.as_of());
             let (next, entered) = suspect(world, case, *since);
             (
                 next,
@@ -79,7 +80,6 @@ fn clear(world: &World<'_>, mut case: StampCase) -> (StampCase, Ruling) {
     case.first_symptom_at = None;
     case.awaiting_approval = None;
     case.approval = None;
-    case.returned_at = Some(world.as_of());
     (case, act(Action::Clear))
 }
 
@@ -113,10 +113,12 @@ fn cordon(
     case.approval = None;
     case.acknowledged = false;
     case.penalty = case.penalty.after_cordon(as_of, world.policy.window.half_life.get());
-    match cause {
-        // It serves nothing any more: Front Door has already moved the load, so there is nothing to wait for.
-        Cause::HardLoss => case.gate = GatePosition::Closed,
-        Cause::Gray => case.ready_deadline = Some(as_of + world.policy.gray.ready_deadline.get()),
+    // Where Front Door has already moved the load there is nothing to wait for. Anything else, also a stamp that fails
+    // every request but still gets its share of them, is moved only as fast as the survivors can take it.
+    if cause == Cause::HardLoss && world.assessment(stamp).is_dropped_by_front_door() {
+        case.gate = GatePosition::Closed;
+    } else {
+        case.ready_deadline = Some(as_of + world.policy.gray.ready_deadline.get());
     }
     (case, act(Action::Cordon { cause, by: by.clone() }))
 }
@@ -164,12 +166,15 @@ pub(super) fn removal_is_allowed(world: &World<'_>) -> Result<(), HoldReason> {
     Ok(())
 }
 
-/// Decided, not yet out: hard ones wait for the gate to be read back, gray ones for the survivors first.
+/// Decided, not yet out. A closed gate waits to be read back; an open one for the survivors, and closes by slices as
+/// fast as they can take the load where the stamp fails most of what it gets.
 pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
-    if case.gate != GatePosition::Open {
-        let wanted = case.gate;
-        let effective = matches!(world.situation.gates.get(stamp), Some(GateRead::Is { document }) if document.position == wanted);
-        if !effective {
+    let in_force = match world.situation.gates.get(stamp) {
+        Some(GateRead::Is { document }) => Some(document.position),
+        _ => None,
+    };
+    if case.gate == GatePosition::Closed {
+        if in_force != Some(case.gate) {
             return (case, wait(WaitReason::GateEffective, None));
         }
         case.stage = Stage::Cordoned;
@@ -182,14 +187,31 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
     if recovered_before_the_gate(world, stamp) {
         return abandon(world, case);
     }
-    if world.survivors_are_ready(stamp) {
+    if world.assessment(stamp).is_dropped_by_front_door() || world.survivors_are_ready(stamp) {
         case.gate = GatePosition::Closed;
         return (case, act(Action::CloseGate));
+    }
+    let open_percent = 100 - movable_percent(world, stamp, &case);
+    let fails_most = case.error_ratio >= world.policy.evidence.unhealthy_ratio;
+    if fails_most && open_percent + PARTIAL_MIN_PERCENT <= case.gate.percent() {
+        case.gate = GatePosition::from_percent(open_percent);
+        return (case, act(Action::EvacuatePartly { open_percent }));
     }
     match case.ready_deadline.filter(|deadline| *deadline > world.as_of()) {
         Some(deadline) => (case, wait(WaitReason::SurvivorsReady, Some(deadline))),
         None => at_the_deadline(world, stamp, case),
     }
+}
+
+/// Percent of the stamp's load that the survivors can take now, beyond their own demand, with the 5 % of S2 on top.
+fn movable_percent(world: &World<'_>, stamp: &StampId, case: &StampCase) -> u8 {
+    let (ready, demand) = world.survivors_without(stamp);
+    let own = case.demand_rps;
+    let spare = (ready / crate::lint::S2_MARGIN - (demand - own)).max(0.0);
+    let moved = if own > 0.0 { (spare / own * 100.0).clamp(0.0, 100.0) } else { 0.0 };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
+    let percent = moved.floor() as u8;
+    percent
 }
 
 /// A gray region that turned healthy while its cordon waited is not taken out any more.
@@ -201,34 +223,30 @@ fn recovered_before_the_gate(world: &World<'_>, stamp: &StampId) -> bool {
     assessment.is_recovering() && long
 }
 
+/// It stays in rotation; a gate that was closed in part reopens by the usual ramp.
 fn abandon(world: &World<'_>, mut case: StampCase) -> (StampCase, Ruling) {
-    case.stage = Stage::Suspect;
     case.since = world.as_of();
-    case.cause = None;
-    case.decided_at = None;
     case.ready_deadline = None;
-    (case, act(Action::Clear))
+    if case.gate == GatePosition::Open {
+        case.stage = Stage::Suspect;
+        case.cause = None;
+        case.decided_at = None;
+        return (case, act(Action::Clear));
+    }
+    case.stage = Stage::Cordoned;
+    (case, act(Action::ConfirmCordon))
 }
 
 /// The survivors are not ready in time: take as much as they can carry, if that harms less than doing nothing.
 fn at_the_deadline(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
-    let (ready, demand) = world.survivors_without(stamp);
-    let own = case.demand_rps;
-    let harm_of_nothing = own * case.error_ratio;
-    let harm_of_all = (demand - ready).max(0.0);
-    if harm_of_all * crate::lint::S2_MARGIN < harm_of_nothing && ready >= demand {
-        case.gate = GatePosition::Closed;
-        return (case, act(Action::CloseGate));
-    }
-    // What the survivors carry beyond their own demand is what may be moved to them.
-    let spare = (ready / crate::lint::S2_MARGIN - (demand - own)).max(0.0);
-    let moved = if own > 0.0 { (spare / own * 100.0).clamp(0.0, 100.0) } else { 0.0 };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
-    let closed_percent = moved.floor() as u8;
-    if closed_percent < PARTIAL_MIN_PERCENT {
+    let closed_percent = movable_percent(world, stamp, &case);
+    if closed_percent < PARTIAL_MIN_PERCENT && case.gate == GatePosition::Open {
         return (case, hold(HoldReason::CapacityShort));
     }
-    let open_percent = 100 - closed_percent;
-    case.gate = GatePosition::from_percent(open_percent);
-    (case, act(Action::EvacuatePartly { open_percent }))
+    let open_percent = (100 - closed_percent).min(case.gate.percent());
+    if case.gate.percent() != open_percent {
+        case.gate = GatePosition::from_percent(open_percent);
+        return (case, act(Action::EvacuatePartly { open_percent }));
+    }
+    (case, hold(HoldReason::CapacityShort))
 }

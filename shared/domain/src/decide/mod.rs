@@ -121,6 +121,11 @@ pub enum Action {
     RestartWindow,
     /// The origin is enabled again behind the closed gate.
     EnableOrigin,
+    /// The first slice opens before its window is over: the survivors fail for want of capacity.
+    ReturnEarly {
+        /// Percent of the edge locations.
+        percent: u8,
+    },
     /// A slice opens.
     OpenSlice {
         /// Percent of the edge locations.
@@ -249,9 +254,13 @@ pub struct Decision {
 /// Decides. `barred` are stamps whose plan lint refused: they stay as they are, as a hold.
 pub fn decide(situation: &Situation, policy: &Policy, barred: &BTreeSet<StampId>) -> Decision {
     let mut state = situation.state.clone();
-    let assessments = assess(&state, policy);
+    let mut assessments = assess(&state, policy);
     let (freeze, freeze_ended_at) = next_freeze(&state, &assessments, policy);
-    state.freeze_ended_at = freeze_ended_at;
+    if freeze_ended_at != state.freeze_ended_at {
+        // Timers restart at the end of a freeze, in this very evaluation.
+        state.freeze_ended_at = freeze_ended_at;
+        assessments = assess(&state, policy);
+    }
     settle_demand(&mut state, &assessments);
     let mut decision = Decision {
         cases: BTreeMap::new(),
@@ -389,8 +398,7 @@ fn set_floors(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Assessm
     }
     let as_of = state.as_of;
     let settled = state.cases.values().all(|case| {
-        matches!(case.stage, Stage::Serving)
-            && case.returned_at.is_none_or(|at| as_of.since(at) >= policy.capacity.restore_after.get())
+        matches!(case.stage, Stage::Serving) && as_of.since(case.since) >= policy.capacity.restore_after.get()
     });
     for (stamp, case) in &mut state.cases {
         let wanted = wanted.get(stamp).copied();

@@ -27,8 +27,7 @@ pub(super) fn emergency(world: &World<'_>, stamp: &StampId, case: &StampCase) ->
     let is_out = matches!(case.stage, Stage::Cordoned | Stage::Proving | Stage::Readmitting)
         && case.gate != GatePosition::Open;
     let others = world.others_effective(stamp);
-    let all_down = !others.is_empty() && others.iter().all(|other| world.is_down(other))
-        || world.others_serving(stamp).is_empty();
+    let all_down = others.iter().all(|other| world.is_down(other) || is_sinking(world, other));
     if !(is_out && all_down && world.assessment(stamp).direct_healthy()) {
         return None;
     }
@@ -40,12 +39,25 @@ pub(super) fn emergency(world: &World<'_>, stamp: &StampId, case: &StampCase) ->
     Some((next, act(Action::EmergencyReturn)))
 }
 
+/// So full, for so long, that most of what it gets fails: it serves in name only.
+fn is_sinking(world: &World<'_>, stamp: &StampId) -> bool {
+    let assessment = world.assessment(stamp);
+    let long = matches!(assessment.condition, crate::assess::Condition::Overloaded { since }
+        if world.as_of().since(since) >= world.policy.confirm.after.get());
+    long && assessment.is_drowning(world.policy.evidence.unhealthy_ratio)
+}
+
 /// Out: latch when it lasts, start the window when it is healthy again.
 pub(super) fn cordoned(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
     let assessment = world.assessment(stamp);
+    let healthy_since = assessment.views[&EvidenceClass::Direct].since.unwrap_or(world.as_of());
+    let settled_at = healthy_since.max(case.since) + world.policy.evidence.clear_after.get();
+    if assessment.is_recovering() && world.as_of() < settled_at {
+        // A gray failure has good minutes; the window counts from the first of them, but starts only when they last.
+        return (case, wait(WaitReason::Recovery, Some(settled_at)));
+    }
     if assessment.is_recovering() {
         let needs_s = window_seconds(world, stamp, &case);
-        let healthy_since = assessment.views[&EvidenceClass::Direct].since.unwrap_or(world.as_of());
         case.stage = Stage::Proving;
         case.window = Some(WindowRun { started_at: healthy_since.max(case.since), needs_s, paused_s: 0 });
         case.since = world.as_of();
@@ -82,6 +94,10 @@ fn may_latch(world: &World<'_>, stamp: &StampId) -> Result<(), HoldReason> {
     if world.others_serving(stamp).is_empty() {
         return Err(HoldReason::LastServing);
     }
+    if !world.survivors_are_ready(stamp) {
+        // They may need it back sooner than an origin change can be undone.
+        return Err(HoldReason::CapacityShort);
+    }
     Ok(())
 }
 
@@ -111,6 +127,11 @@ pub(super) fn proving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -
         return enable_origin(world, stamp, case);
     }
     let Some(window) = case.window else { return (case, wait(WaitReason::Window, None)) };
+    if needed_early(world, stamp, window) && may_return_early(world, stamp, &case) {
+        let percent = percent_of(world, 0);
+        open(world, &mut case, 0, GatePosition::from_percent(percent));
+        return (case, act(Action::ReturnEarly { percent }));
+    }
     let due = window.started_at + Duration::from_secs(window.needs_s + window.paused_s);
     if world.as_of() < due || !observed {
         return (case, wait(WaitReason::Window, Some(due)));
@@ -122,6 +143,33 @@ pub(super) fn proving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -
     let percent = percent_of(world, slice);
     open(world, &mut case, slice, GatePosition::from_percent(percent));
     (case, act(Action::OpenSlice { percent }))
+}
+
+/// What still serves is full and fails for it: waiting for the window then harms more than a doubtful return, which is
+/// watched slice by slice all the same. (Between a return and the emergency return of DESIGN.md section 4.)
+fn needed_early(world: &World<'_>, stamp: &StampId, window: WindowRun) -> bool {
+    let budget = world.policy.gray.error_budget;
+    let others = world.others_effective(stamp);
+    let drowning =
+        !others.is_empty() && others.iter().all(|other| world.assessment(other).is_drowning(budget));
+    let healthy_for = world.as_of().since(window.started_at);
+    drowning
+        && world.assessment(stamp).direct_healthy()
+        && healthy_for >= world.policy.confirm.alone_after.get()
+}
+
+fn may_return_early(world: &World<'_>, stamp: &StampId, case: &StampCase) -> bool {
+    let budget_spent = budget_is_spent(world, case) && !case.acknowledged;
+    !world.is_paused()
+        && world.gate_permission(stamp).is_ok()
+        && !budget_spent
+        && world.policy.modes.readmit == Mode::Act
+}
+
+fn budget_is_spent(world: &World<'_>, case: &StampCase) -> bool {
+    let span = world.policy.budget.span.get();
+    let used = case.auto_cordons.iter().filter(|at| world.as_of().since(**at) < span).count();
+    used >= usize::try_from(world.policy.budget.cordons_max).unwrap_or(usize::MAX)
 }
 
 fn enable_origin(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
@@ -156,9 +204,7 @@ fn may_return(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Result<()
         return Err(hold(HoldReason::Paused));
     }
     world.gate_permission(stamp).map_err(hold)?;
-    let used =
-        case.auto_cordons.iter().filter(|at| as_of.since(**at) < world.policy.budget.span.get()).count();
-    if used >= usize::try_from(world.policy.budget.cordons_max).unwrap_or(usize::MAX) && !case.acknowledged {
+    if budget_is_spent(world, case) && !case.acknowledged {
         return Err(hold(HoldReason::NeedsAcknowledgement));
     }
     if world.policy.modes.readmit != Mode::Act {

@@ -33,7 +33,7 @@ fn unsafe_values_are_refused_with_their_line() {
         ("regions_min = 1", "regions_min = 0"),
         ("headroom = 1.15", "headroom = 1.0"),
         ("error_budget = 0.05", "error_budget = 1.5"),
-        ("origins_remaining_min = 1", "origins_remaining_min = 0"),
+        ("origins_remaining_min = 2", "origins_remaining_min = 0"),
         ("witness_region = \"westus3\"", "witness_region = \"westus9\""),
         ("name = \"contoso-shoes\"", "name = \"contoso' or 1\""),
         ("alone_after = \"120s\"", "alone_after = \"10s\""),

@@ -49,6 +49,7 @@ const _: () = assert!(BACKOFF.as_millis() * 4 < CALL_BUDGET.as_millis());
 pub struct ArmClient {
     endpoint: ArmEndpoint,
     pipeline: Pipeline,
+    retries_max: u32,
 }
 
 /// One request, as it is sent each time.
@@ -100,7 +101,14 @@ impl ArmClient {
             vec![bearer],
             None,
         );
-        Self { endpoint, pipeline }
+        Self { endpoint, pipeline, retries_max: RETRIES_MAX }
+    }
+
+    /// The same client for callers that come back by themselves within seconds, as observers do: what fails now is
+    /// asked again in their next run, not in this one.
+    #[must_use]
+    pub fn without_retries(&self) -> Self {
+        Self { retries_max: 0, ..self.clone() }
     }
 
     /// Reads a resource.
@@ -297,7 +305,7 @@ impl ArmClient {
         loop {
             let outcome = self.attempt(call).await;
             let Err(error) = &outcome else { return outcome };
-            let pause = pause_before_retry(error, retries);
+            let pause = pause_before_retry(error, retries).filter(|_| retries < self.retries_max);
             let left = deadline.saturating_duration_since(Instant::now());
             match pause {
                 Some(pause) if call.repeat == Repeat::Safe && pause < left => sleep(pause).await,
