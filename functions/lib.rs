@@ -7,6 +7,9 @@ pub mod edge;
 pub mod normalise;
 pub mod stamp;
 
+// What people use.
+pub mod page;
+
 // One folder per function; the folder's name is the function's name and its route.
 pub mod azure_monitor_alert;
 pub mod azure_monitor_stream;
