@@ -7,7 +7,9 @@ use domain::{EvidenceClass, StampId, capacity, explain};
 
 use super::html::esc;
 use super::status::Picture;
-use super::words::{ago, discount, failure, gate, gate_read, origin, origin_read, span, time, until, verdict};
+use super::words::{
+    ago, discount, failure, gate, gate_read, origin, origin_read, span, time, until, verdict,
+};
 
 /// Writes the card of a stamp.
 pub(super) fn card(
@@ -138,7 +140,9 @@ fn progress(out: &mut String, picture: &Picture<'_>, case: &StampCase) -> fmt::R
         row_of_markup(
             out,
             "Healthy window",
-            &format!("{text}<br><progress max=\"{needs}\" value=\"{healthy}\" aria-label=\"Healthy window\">{text}</progress>"),
+            &format!(
+                "{text}<br><progress max=\"{needs}\" value=\"{healthy}\" aria-label=\"Healthy window\">{text}</progress>"
+            ),
         )?;
     }
     if let Some(ramp) = case.ramp {
@@ -154,7 +158,9 @@ fn progress(out: &mut String, picture: &Picture<'_>, case: &StampCase) -> fmt::R
         row_of_markup(
             out,
             "Ramp",
-            &format!("{text}<br><progress max=\"100\" value=\"{percent}\" aria-label=\"Ramp\">{text}</progress>"),
+            &format!(
+                "{text}<br><progress max=\"100\" value=\"{percent}\" aria-label=\"Ramp\">{text}</progress>"
+            ),
         )?;
     }
     let policy = picture.policy;

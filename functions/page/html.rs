@@ -116,7 +116,8 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        let bits =
+            group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
         for position in 0..4 {
             let digit = (bits >> (18 - 6 * position)) & 63;
             text.push(if position <= group.len() { char::from(DIGITS[digit as usize]) } else { '=' });
@@ -140,7 +141,8 @@ mod tests {
 
     #[test]
     fn base64_is_padded_as_a_browser_expects() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("fooba", "Zm9vYmE=")] {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("fooba", "Zm9vYmE=")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }

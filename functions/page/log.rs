@@ -137,7 +137,10 @@ fn texts(out: &mut String, title: &str, lines: &[String]) -> fmt::Result {
 fn json(out: &mut String, title: &str, value: &Value) -> fmt::Result {
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
     let (title, text) = (esc(title), esc(text));
-    writeln!(out, "<details>\n<summary>{title} as JSON</summary>\n<pre tabindex=\"0\">{text}</pre>\n</details>")
+    writeln!(
+        out,
+        "<details>\n<summary>{title} as JSON</summary>\n<pre tabindex=\"0\">{text}</pre>\n</details>"
+    )
 }
 
 /// The record's steps in words: what `domain::judge` wrote for the reader, or the step's id and status.

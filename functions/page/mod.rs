@@ -26,7 +26,8 @@ pub struct StatusPage;
 impl Page for StatusPage {
     async fn respond(&self, controller: &Controller, call: &HttpCall) -> HttpReply {
         if !matches!(call.method.as_str(), "GET" | "HEAD") {
-            let reason = "the page only reads; give orders with `cordon hold|release|approve|ack|pause|resume`";
+            let reason =
+                "the page only reads; give orders with `cordon hold|release|approve|ack|pause|resume`";
             return html::guarded(HttpReply::reason(405, reason).with_header("Allow", "GET, HEAD"));
         }
         let place = Place::of(call);

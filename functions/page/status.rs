@@ -118,7 +118,11 @@ fn sentence(picture: &Picture<'_>) -> String {
                 return None;
             }
             let action = if idle { String::new() } else { format!(", {}", explain::action(&ruling.action)) };
-            Some(format!("{stamp} is {} since {}{action}", explain::stage(case.stage), plain_time(case.since)))
+            Some(format!(
+                "{stamp} is {} since {}{action}",
+                explain::stage(case.stage),
+                plain_time(case.since)
+            ))
         })
         .collect();
     let serving = all - busy.len();

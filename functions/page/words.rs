@@ -170,9 +170,6 @@ mod tests {
     fn times_are_utc_to_the_second() {
         let at = Timestamp::from_millis(1_763_838_000_250);
         assert_eq!(plain_time(at), "2025-11-22 19:00:00 UTC");
-        assert_eq!(
-            time(at),
-            "<time datetime=\"2025-11-22T19:00:00.25Z\">2025-11-22 19:00:00 UTC</time>"
-        );
+        assert_eq!(time(at), "<time datetime=\"2025-11-22T19:00:00.25Z\">2025-11-22 19:00:00 UTC</time>");
     }
 }
