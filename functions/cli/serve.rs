@@ -156,7 +156,12 @@ fn stamp_app(settings: StampSettings) -> anyhow::Result<Arc<App>> {
 fn log_json(environment: &Environment) -> anyhow::Result<()> {
     let filter = environment.get("RUST_LOG").unwrap_or(LOG_DEFAULT);
     let filter = EnvFilter::try_new(filter).with_context(|| format!("RUST_LOG is {filter:?}: correct it"))?;
-    let _ = tracing_subscriber::fmt().json().flatten_event(true).with_span_list(false).with_env_filter(filter).try_init();
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .try_init();
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The operator's page: says what is so, executes nothing of what it was told, and fails with advice.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper that fails ends the test")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
