@@ -9,6 +9,11 @@ pub mod edge;
 pub mod normalise;
 pub mod stamp;
 
+// What people use, and what stands in for the host on one machine.
+pub mod page;
+pub mod cli;
+pub mod local;
+
 // One folder per function; the folder's name is the function's name and its route.
 pub mod azure_monitor_alert;
 pub mod azure_monitor_stream;

@@ -1,34 +1,21 @@
-//! The `cordon` binary.
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    use cordon::drill::*;
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
-    let name = std::env::args().nth(1).unwrap_or("contoso-shoes".into());
-    let text = simulator::builtin().iter().find(|(n, _)| *n == name).unwrap().1;
-    let scenario = simulator::Scenario::from_toml(text)?;
-    let policy = policy_for(&scenario, SHIPPED_POLICY)?;
-    let options = DrillOptions {
-        scenario,
-        seed: 1,
-        policy,
-        store: cordon::assemble::StoreKind::Memory,
-        handler: HandlerKind::InProcess,
-        speed: None,
-        record: None,
-        deaf_to: None,
-        kill_at: vec![],
+//! The `cordon` binary: everything is in the library.
+
+use std::process::ExitCode;
+
+use cordon::cli::{self, Environment};
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cordon: cannot start a runtime: {error}; are threads or file handles used up?");
+            return cli::Exit::Failed.into();
+        }
     };
-    let started = std::time::Instant::now();
-    let played = play(&options, &mut Terminal::new()).await?;
-    eprintln!("with: {:?}", started.elapsed());
-    let without = play_without(&options).await?;
-    eprintln!("both: {:?}", started.elapsed());
-    println!("{}", markdown(&report(&options, &played, &without)));
-    if let Ok(p) = std::env::var("DUMP") {
-        std::fs::write(p, serde_json::to_string_pretty(&played.audit)?)?;
-    }
-    Ok(())
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let environment = Environment::of_process();
+    let exit = runtime.block_on(cli::run(std::env::args_os(), &environment, &mut out, &mut err));
+    // Handlers may still hang in a blocking read; nothing of theirs is lost, because every effect is idempotent.
+    runtime.shutdown_background();
+    exit.into()
 }

@@ -1,0 +1,182 @@
+//! The processes: the host's handler, `cordon serve`, `cordon stamp-health`.
+
+use std::convert::Infallible;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use adapters::embedded::EmbeddedGateReader;
+use adapters::{Clock, ManualClock, SystemClock};
+use anyhow::{Context, anyhow};
+use clap::Args;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use super::settings::{
+    RoleKind, StampSettings, controller_settings, controller_with, host_port, role, stamp_settings,
+};
+use super::{Environment, Exit, policy_file, spool};
+use crate::assemble::{self, ClockKind, ControllerSettings, StoreKind};
+use crate::edge::{App, Role, router};
+use crate::local;
+use crate::page::StatusPage;
+use crate::stamp::StampService;
+
+/// What is logged unless `RUST_LOG` says otherwise: the Azure client logs each request and response at info.
+const LOG_DEFAULT: &str = "info,typespec_client_core=warn";
+
+/// The host's own local port is 7071, so people look there.
+const SERVE_PORT: u16 = 7071;
+
+/// Beside it, for a stamp on the same machine.
+const STAMP_PORT: u16 = 7072;
+
+/// Arguments of `cordon serve`.
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// The policy file
+    #[arg(long, default_value = "policy.toml")]
+    policy: PathBuf,
+    /// The directory of the ledger, the gates and the audit
+    #[arg(long)]
+    data: PathBuf,
+    /// The port on 127.0.0.1; 0 picks a free one
+    #[arg(long, default_value_t = SERVE_PORT)]
+    port: u16,
+}
+
+/// Arguments of `cordon stamp-health`.
+#[derive(Args)]
+pub(super) struct StampHealthArgs {
+    /// The port; 0 picks a free one
+    #[arg(long, default_value_t = STAMP_PORT)]
+    port: u16,
+    /// The address to listen on: 0.0.0.0 for a sidecar that the ingress calls
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    listen: IpAddr,
+}
+
+/// The custom handler. Everything is read and checked before the port is bound; the host waits for that port.
+///
+/// # Errors
+/// Always: a handler that ends has failed, whatever the reason.
+pub(super) async fn handler(environment: &Environment) -> anyhow::Result<Infallible> {
+    log_json(environment)?;
+    let port = host_port(environment)?;
+    let served = match role(environment)? {
+        RoleKind::Controller => {
+            let settings = controller_settings(environment)?;
+            let (app, data) = controller_app(settings)?;
+            let served = assemble::serve(Arc::clone(&app), port).await?;
+            if let Some(data) = data {
+                tokio::spawn(spool::watch(app, data));
+            }
+            served
+        }
+        RoleKind::Stamp => assemble::serve(stamp_app(stamp_settings(environment)?)?, port).await?,
+    };
+    let (address, server) = served;
+    tracing::info!(http.address = %address, "the handler listens");
+    server.await.context("run the server")?.context("serve")?;
+    Err(anyhow!("the server ended by itself"))
+}
+
+/// The handler and its own host, until Ctrl-C.
+pub(super) async fn serve(
+    args: &ServeArgs,
+    environment: &Environment,
+    err: &mut dyn Write,
+) -> anyhow::Result<Exit> {
+    log_json(environment)?;
+    let policy = policy_file::read(&args.policy)?;
+    let settings = controller_with(environment, policy, StoreKind::Embedded(args.data.clone()))?;
+    let (app, _) = controller_app(settings)?;
+    let (address, server) = assemble::serve(Arc::clone(&app), args.port).await?;
+    writeln!(err, "cordon: the page is at http://{address}/api/operator/status; stop with Ctrl-C")?;
+    let scheduler = local::run(Arc::clone(&app), address, Some(args.data.clone()));
+    tokio::select! {
+        ended = server => Err(anyhow!("the server ended: {ended:?}")),
+        ended = scheduler => Err(anyhow!("the local scheduler ended: {ended:?}")),
+        () = spool::watch(app, args.data.clone()) => Err(anyhow!("the watch over the orders ended")),
+        () = asked_to_stop() => Ok(Exit::Done),
+    }
+}
+
+/// The stamp's health service, until it is asked to stop.
+pub(super) async fn stamp_health(
+    args: &StampHealthArgs,
+    environment: &Environment,
+    err: &mut dyn Write,
+) -> anyhow::Result<Exit> {
+    log_json(environment)?;
+    let app = stamp_app(stamp_settings(environment)?)?;
+    let address = SocketAddr::new(args.listen, args.port);
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("listen on {address}; give another --port if this one is taken"))?;
+    let address = listener.local_addr().context("read the bound address")?;
+    writeln!(err, "cordon: the stamp's health is at http://{address}/healthz")?;
+    tokio::select! {
+        ended = async { axum::serve(listener, router(app)).await } => Err(anyhow!("the server ended: {ended:?}")),
+        () = asked_to_stop() => Ok(Exit::Done),
+    }
+}
+
+fn controller_app(settings: ControllerSettings) -> anyhow::Result<(Arc<App>, Option<PathBuf>)> {
+    let data = match &settings.store {
+        StoreKind::Embedded(directory) => Some(directory.clone()),
+        StoreKind::Memory => None,
+    };
+    let (app, _) = assemble::controller(settings, Some(Arc::new(StatusPage)))?;
+    Ok((app, data))
+}
+
+fn stamp_app(settings: StampSettings) -> anyhow::Result<Arc<App>> {
+    let (clock, invocation_clock): (Arc<dyn Clock>, _) = match settings.clock {
+        ClockKind::System => (Arc::new(SystemClock), None),
+        ClockKind::Invocation => {
+            let manual = Arc::new(ManualClock::default());
+            (Arc::clone(&manual) as Arc<dyn Clock>, Some(manual))
+        }
+    };
+    // One directory is both the replica and the write region.
+    let gates = Arc::new(EmbeddedGateReader::new(settings.gates));
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .context("build the HTTP client")?;
+    let replica: Arc<dyn adapters::GateReader> = Arc::clone(&gates) as _;
+    let service = StampService::new(settings.config, clock, replica, gates, http);
+    Ok(Arc::new(App { role: Role::Stamp(Arc::new(service)), invocation_clock }))
+}
+
+/// JSON lines on stdout, which the host and every log collector read. A second call changes nothing.
+fn log_json(environment: &Environment) -> anyhow::Result<()> {
+    let filter = environment.get("RUST_LOG").unwrap_or(LOG_DEFAULT);
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("RUST_LOG is {filter:?}: correct it"))?;
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_span_list(false)
+        .with_env_filter(filter)
+        .try_init();
+    Ok(())
+}
+
+/// Ctrl-C, or SIGTERM, which a container's first process ignores unless it listens.
+async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

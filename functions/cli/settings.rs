@@ -1,0 +1,210 @@
+//! From the environment to settings. Parsed and checked before any port is bound.
+//!
+//! | variable | for | meaning |
+//! | --- | --- | --- |
+//! | `CORDON_ROLE` | both | `controller` (the default) or `stamp` |
+//! | `CORDON_POLICY` | both | the policy file; `policy.toml` in the app's root by default |
+//! | `CORDON_CLOCK` | both | `invocation`: each invocation brings its time, for drills |
+//! | `CORDON_STAMP_KEY` | both | the shared key of the stamps' ungated views |
+//! | `CORDON_DATA` | controller | the directory of the embedded stores |
+//! | `CORDON_ARM_BASE`, `CORDON_ARM_LOOPBACK`, `CORDON_ARM_TOKEN` | controller | another cloud, or a simulated Azure |
+//! | `CORDON_INSTANCE` | controller | this process's name in claims and logs |
+//! | `IDENTITY_ENDPOINT`, `AZURE_CLIENT_ID` | controller | the managed identity, set by the platform |
+//! | `CORDON_STAMP` | stamp | this stamp's name |
+//! | `CORDON_GATES_DIR` | stamp | the directory of the gate documents |
+//! | `CORDON_COMPONENTS` | stamp | what is checked: `name=url,..`; see `components` |
+//! | `CORDON_LOAD_URL` | stamp | where the application tells its load |
+//! | `CORDON_PEERS` | stamp | the other stamps: `stamp=url,..` |
+//! | `CORDON_FRONT_DOOR_ID` | stamp | our Front Door's id, to believe its headers |
+//! | `CORDON_PROBER_HEADER` | stamp | the header with the prober's address; `X-Azure-SocketIP` by default |
+//! | `RUST_LOG` | both | what is logged |
+
+use std::path::{Path, PathBuf};
+
+use adapters::azure::credential::IdentityEnvironment;
+use adapters::faulty::FaultSwitch;
+use anyhow::{Context, bail, ensure};
+use domain::{Policy, StampId};
+
+use super::{Environment, policy_file};
+use crate::assemble::{ClockKind, ControllerSettings, StoreKind};
+use crate::stamp::{ComponentCheck, Peer, Reach, StampConfig};
+
+/// Set by the host: where the custom handler must listen.
+pub(super) const HOST_PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
+
+/// The header that Front Door itself writes; a caller cannot, once the front door's id is checked.
+const PROBER_HEADER: &str = "X-Azure-SocketIP";
+
+/// What a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleKind {
+    /// Decides and acts.
+    Controller,
+    /// Answers probes in a stamp.
+    Stamp,
+}
+
+/// What a stamp's process needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StampSettings {
+    /// The health service's own.
+    pub config: StampConfig,
+    /// Where the gate documents are.
+    pub gates: PathBuf,
+    /// Where the time comes from.
+    pub clock: ClockKind,
+}
+
+/// The role of this process.
+///
+/// # Errors
+/// When the variable says something else.
+pub fn role(environment: &Environment) -> anyhow::Result<RoleKind> {
+    match environment.get("CORDON_ROLE") {
+        None | Some("controller") => Ok(RoleKind::Controller),
+        Some("stamp") => Ok(RoleKind::Stamp),
+        Some(other) => bail!("CORDON_ROLE is {other:?}: set it to controller or stamp"),
+    }
+}
+
+/// The handler's port, if the host gave one.
+pub(super) fn host_port(environment: &Environment) -> anyhow::Result<u16> {
+    let text = environment.required(HOST_PORT, "the port that the Functions host will call")?;
+    text.trim().parse().with_context(|| format!("{HOST_PORT} is {text:?}: it must be a port number"))
+}
+
+/// The policy file: where the variable says, or in the app's root, or here.
+pub(super) fn policy_path(environment: &Environment) -> PathBuf {
+    match (environment.get("CORDON_POLICY"), environment.get("FUNCTIONS_APP_ROOT_PATH")) {
+        (Some(path), _) => path.into(),
+        (None, Some(root)) => Path::new(root).join("policy.toml"),
+        (None, None) => "policy.toml".into(),
+    }
+}
+
+/// A controller's settings, all from the environment.
+///
+/// # Errors
+/// When a variable is missing or says something impossible, or the policy is not valid.
+pub fn controller_settings(environment: &Environment) -> anyhow::Result<ControllerSettings> {
+    let policy = policy_file::read(&policy_path(environment))?;
+    let data = environment.required("CORDON_DATA", "the directory of the ledger, the gates and the audit")?;
+    controller_with(environment, policy, StoreKind::Embedded(data.into()))
+}
+
+/// A controller's settings, given policy and store.
+pub(super) fn controller_with(
+    environment: &Environment,
+    policy: Policy,
+    store: StoreKind,
+) -> anyhow::Result<ControllerSettings> {
+    let stamp_key = environment
+        .required("CORDON_STAMP_KEY", "the key that the stamps' health services want in x-cordon-key")?;
+    Ok(ControllerSettings {
+        policy,
+        store,
+        clock: clock(environment)?,
+        arm_base: environment.text("CORDON_ARM_BASE"),
+        arm_loopback: environment.text("CORDON_ARM_LOOPBACK"),
+        arm_token: environment.text("CORDON_ARM_TOKEN"),
+        identity: IdentityEnvironment {
+            identity_endpoint: environment.text("IDENTITY_ENDPOINT"),
+            client_id: environment.text("AZURE_CLIENT_ID"),
+        },
+        stamp_key: stamp_key.to_owned(),
+        instance: instance(environment),
+        ledger_faults: FaultSwitch::new(),
+        gate_faults: FaultSwitch::new(),
+    })
+}
+
+/// A stamp's settings, all from the environment.
+///
+/// # Errors
+/// When a variable is missing or says something impossible, or the policy is not valid.
+pub fn stamp_settings(environment: &Environment) -> anyhow::Result<StampSettings> {
+    let policy = policy_file::read(&policy_path(environment))?;
+    let stamp = environment.required("CORDON_STAMP", "this stamp's name, as in its tag cordon:stamp")?;
+    let key = environment.required("CORDON_STAMP_KEY", "the key that Cordon shows in x-cordon-key")?;
+    let gates = environment.required("CORDON_GATES_DIR", "the directory of the gate documents")?;
+    let config = StampConfig {
+        stamp: StampId::new(stamp),
+        key: key.to_owned(),
+        front_door_id: environment.text("CORDON_FRONT_DOOR_ID"),
+        prober_header: environment.text("CORDON_PROBER_HEADER").unwrap_or_else(|| PROBER_HEADER.to_owned()),
+        components: components(environment)?,
+        load_url: environment.text("CORDON_LOAD_URL"),
+        peers: peers(environment, stamp)?,
+        gate_boot_wait: policy.gate.boot_wait.get(),
+        gate_heartbeat_max: policy.gate.heartbeat_max.get(),
+    };
+    Ok(StampSettings { config, gates: gates.into(), clock: clock(environment)? })
+}
+
+fn clock(environment: &Environment) -> anyhow::Result<ClockKind> {
+    match environment.get("CORDON_CLOCK") {
+        None | Some("system") => Ok(ClockKind::System),
+        Some("invocation") => Ok(ClockKind::Invocation),
+        Some(other) => bail!("CORDON_CLOCK is {other:?}: set it to system or invocation"),
+    }
+}
+
+/// A name that two processes of one deployment do not share: claims and operation ids carry it.
+fn instance(environment: &Environment) -> String {
+    let given = environment.text("CORDON_INSTANCE");
+    given.unwrap_or_else(|| {
+        let machine = ["WEBSITE_INSTANCE_ID", "HOSTNAME", "COMPUTERNAME"]
+            .into_iter()
+            .find_map(|name| environment.get(name))
+            .unwrap_or("local");
+        format!("{machine}-{}", std::process::id())
+    })
+}
+
+/// `app=http://..` and so on. Only a component that is this stamp's own may take it out of rotation: `local:name=url`
+/// and `shared:name=url` say so; without either, `app` is local and everything else shared, so that a forgotten word
+/// never makes all stamps leave together over one database.
+fn components(environment: &Environment) -> anyhow::Result<Vec<ComponentCheck>> {
+    let check = |(name, url): (String, String)| {
+        let (reach, name) = match name.split_once(':') {
+            Some(("local", name)) => (Reach::Local, name.to_owned()),
+            Some(("shared", name)) => (Reach::Shared, name.to_owned()),
+            Some((other, _)) => {
+                bail!("CORDON_COMPONENTS says {other:?}: write local: or shared: before a name")
+            }
+            None if name == "app" => (Reach::Local, name),
+            None => (Reach::Shared, name),
+        };
+        Ok(ComponentCheck { name, url, reach })
+    };
+    pairs(environment, "CORDON_COMPONENTS")?.into_iter().map(check).collect()
+}
+
+fn peers(environment: &Environment, own: &str) -> anyhow::Result<Vec<Peer>> {
+    let peers = pairs(environment, "CORDON_PEERS")?;
+    // One list for all stamps is easier to deploy; nobody is his own peer.
+    Ok(peers
+        .into_iter()
+        .filter(|(stamp, _)| stamp != own)
+        .map(|(stamp, direct_url)| Peer { stamp: StampId::new(stamp), direct_url })
+        .collect())
+}
+
+/// `name=url,name=url`.
+fn pairs(environment: &Environment, variable: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let parts = environment.get(variable).unwrap_or_default().split(',').map(str::trim);
+    parts
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let (name, url) = part.split_once('=').unwrap_or((part, ""));
+            let (name, url) = (name.trim(), url.trim());
+            let known = url.starts_with("http://") || url.starts_with("https://");
+            ensure!(
+                !name.is_empty() && known,
+                "{variable} has {part:?}: write name=http://address[,name=..]"
+            );
+            Ok((name.to_owned(), url.to_owned()))
+        })
+        .collect()
+}
