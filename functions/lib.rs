@@ -4,7 +4,6 @@
 pub mod assemble;
 pub mod controller;
 pub mod drill;
-pub mod page;
 pub mod edge;
 pub mod normalise;
 pub mod stamp;

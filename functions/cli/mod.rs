@@ -12,6 +12,7 @@
 mod environment;
 mod settings;
 mod policy_file;
+mod drill;
 mod check;
 mod serve;
 mod sources;
@@ -75,7 +76,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    // ---- The place of `Drill(crate::drill::DrillArgs)` and `Replay(..)`: first, as in the README. ----
+    /// Play an outage with everything embedded, and report on it
+    Drill(drill::DrillArgs),
     /// Validate a policy and say what its thresholds come to
     Check(check::CheckArgs),
     /// Run the handler without a host: its timers, its change feed and the page on loopback
@@ -141,6 +143,7 @@ async fn perform(
     err: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
     match command {
+        Command::Drill(args) => drill::run(&args, out).await,
         Command::Check(args) => check::run(&args, out),
         Command::Serve(args) => serve::serve(&args, environment, err).await,
         Command::StampHealth(args) => serve::stamp_health(&args, environment, err).await,

@@ -395,6 +395,7 @@ macro_rules! builtin {
 const BUILTIN: &[(&str, &str)] = builtin![
     "contoso-shoes",
     "hard-loss",
+    "hard-loss-alerted-early",
     "hard-loss-n1",
     "gray-failure",
     "gray-failure-n1",
