@@ -9,24 +9,17 @@ use crate::edge::{HttpCall, HttpReply};
 /// Most records of one answer: a record holds its whole situation, some tens of kilobytes.
 pub const AUDIT_PAGE_MAX: usize = 100;
 
-/// Records of an answer that does not say how many.
-pub const RECORDS_DEFAULT: usize = 20;
-
-const _: () = assert!(RECORDS_DEFAULT <= AUDIT_PAGE_MAX, "the default is within the bound");
-
 /// The committed state and its steps; `state` is null before the first commit.
 pub(super) async fn state(controller: &Controller) -> Result<HttpReply, Failure> {
     let view = controller.ledger.load(&controller.policy.workload.name, 0).await?;
     Ok(HttpReply::json(200, json!({ "state": view.state, "steps": view.steps })))
 }
 
-/// Audit records with `seq > after`, the oldest first, at most `max`.
+/// Audit records with `seq > after`, the oldest first, at most `max` and never more than a page.
 pub(super) async fn audit(controller: &Controller, call: &HttpCall) -> Result<HttpReply, Failure> {
     let after = number(call, "after")?.unwrap_or(0);
-    let max = match number(call, "max")? {
-        None => RECORDS_DEFAULT,
-        Some(max) => usize::try_from(max).unwrap_or(AUDIT_PAGE_MAX).min(AUDIT_PAGE_MAX),
-    };
+    let max = number(call, "max")?.and_then(|max| usize::try_from(max).ok()).unwrap_or(AUDIT_PAGE_MAX);
+    let max = max.min(AUDIT_PAGE_MAX);
     let records = controller.ledger.audit(&controller.policy.workload.name, after, max).await?;
     Ok(HttpReply::json(200, serde_json::to_value(records).unwrap_or(Value::Null)))
 }

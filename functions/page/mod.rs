@@ -12,7 +12,7 @@ mod data;
 use adapters::StoreError;
 use async_trait::async_trait;
 
-pub use data::{AUDIT_PAGE_MAX, RECORDS_DEFAULT};
+pub use data::AUDIT_PAGE_MAX;
 pub use forecast::{Forecast, PlannedStep};
 
 use crate::controller::{Controller, ControllerError};

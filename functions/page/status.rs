@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::time::Duration;
 
 use domain::audit::AuditRecord;
-use domain::decide::{Action, Situation};
+use domain::decide::{Action, HoldReason, Situation};
 use domain::judge::{Judgement, judge};
 use domain::state::Stage;
 use domain::{Policy, explain};
@@ -167,6 +167,14 @@ fn alarms(picture: &Picture<'_>) -> Vec<String> {
         if let Some(generation) = case.awaiting_approval.filter(|_| case.approval.is_none()) {
             alarms.push(format!(
                 "The cordon of {stamp} awaits approval.\nGive it with: cordon approve {stamp} --generation {generation}"
+            ));
+        }
+    }
+    for (stamp, ruling) in &picture.judgement.decision.rulings {
+        if matches!(ruling.action, Action::Hold { reason: HoldReason::NeedsAcknowledgement }) {
+            alarms.push(format!(
+                "The return of {stamp} needs an acknowledgement: its automatic cordons are used up.\n\
+                 Give it with: cordon ack {stamp}"
             ));
         }
     }
