@@ -18,7 +18,8 @@ use crate::drill::{self, DrillOptions, HandlerKind, Quiet, Report, SHIPPED_POLIC
 const DEFAULT_SCENARIO: &str = "contoso-shoes";
 
 /// The scenarios of an ablation, unless one is named: in each another source is the one that matters.
-const ABLATION_SCENARIOS: [&str; 4] = ["hard-loss", "hard-loss-alerted-early", "cosmos-region-lost", "gray-failure"];
+const ABLATION_SCENARIOS: [&str; 4] =
+    ["hard-loss", "hard-loss-alerted-early", "cosmos-region-lost", "gray-failure"];
 
 /// The sources that an ablation removes in turn.
 const ABLATED: [(EvidenceClass, &str); 5] = [
@@ -172,7 +173,10 @@ impl Directory {
     fn for_drill(args: &DrillArgs) -> anyhow::Result<Self> {
         if let Some(data) = &args.data {
             if data.join("ledger.redb").exists() {
-                bail!("{} holds a ledger already; a drill starts from nothing: name an empty directory", data.display());
+                bail!(
+                    "{} holds a ledger already; a drill starts from nothing: name an empty directory",
+                    data.display()
+                );
             }
             return Ok(Self::Kept(data.clone()));
         }
@@ -209,7 +213,8 @@ fn decided(report: &Report) -> String {
 }
 
 async fn ablation(args: &DrillArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let chosen: Vec<&str> = if args.name == DEFAULT_SCENARIO { ABLATION_SCENARIOS.to_vec() } else { vec![&args.name] };
+    let chosen: Vec<&str> =
+        if args.name == DEFAULT_SCENARIO { ABLATION_SCENARIOS.to_vec() } else { vec![&args.name] };
     writeln!(out, "| scenario | source removed | decision after the first symptom | failed requests |")?;
     writeln!(out, "| --- | --- | --- | --- |")?;
     let mut matters: BTreeMap<&str, bool> = BTreeMap::new();
@@ -218,7 +223,9 @@ async fn ablation(args: &DrillArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
         let directory = Directory::Temporary(std::env::temp_dir().join("cordon-ablation"));
         let mut options = DrillOptions { store: StoreKind::Memory, ..options(args, scenario, &directory)? };
         let mut all = String::new();
-        for (deaf_to, source) in std::iter::once((None, "none")).chain(ABLATED.map(|(class, name)| (Some(class), name))) {
+        for (deaf_to, source) in
+            std::iter::once((None, "none")).chain(ABLATED.map(|(class, name)| (Some(class), name)))
+        {
             options.deaf_to = deaf_to;
             let played = drill::play(&options, &mut Quiet).await?;
             let report = drill::report(&options, &played, &played.measurements);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use domain::audit::verify_chain;
+use domain::audit::{AuditRecord, verify_chain};
 use domain::judge::replay;
 use domain::{Policy, StampId};
 use serde::Serialize;
@@ -239,15 +239,13 @@ fn times(played: &Played, stamp: &StampId) -> Times {
     let first_symptom_s = fault.and_then(|fault| world.first_symptom(fault));
     let decision_s = of("cordon");
     let closed_from = of("close_gate").or(decision_s);
-    let prescale = played.audit.iter().find_map(|record| {
-        let raises = record
-            .steps
-            .as_array()
-            .is_some_and(|steps| steps.iter().any(|step| step["step"]["effect"]["effect"] == "raise_floor"));
-        raises.then_some(record)
-    });
-    let cordon_seq =
-        played.moments.iter().find(|m| m.kind == "cordon" && m.stamp.as_ref() == Some(stamp)).map(|m| m.seq);
+    let raises = |record: &AuditRecord| {
+        let raises_floor = |step: &serde_json::Value| step["step"]["effect"]["effect"] == "raise_floor";
+        record.steps.as_array().is_some_and(|steps| steps.iter().any(raises_floor))
+    };
+    let prescale = played.audit.iter().find(|record| raises(record));
+    let cordon = played.moments.iter().find(|m| m.kind == "cordon" && m.stamp.as_ref() == Some(stamp));
+    let own_commit = cordon.and_then(|moment| played.audit.iter().find(|record| record.seq == moment.seq));
     let latch_s = of("latch");
     let enable_s = of("enable_origin");
     Times {
@@ -257,7 +255,7 @@ fn times(played: &Played, stamp: &StampId) -> Times {
         decision_s,
         prescale_s: prescale
             .map(|record| u32::try_from((record.at - super::START).as_secs()).unwrap_or(u32::MAX)),
-        prescale_in_cordon_commit: prescale.map(|record| record.seq) == cordon_seq && cordon_seq.is_some(),
+        prescale_in_cordon_commit: own_commit.is_some_and(raises),
         gate_written_s: step(format!("close the gate of {stamp}")),
         gate_effective_s: closed_from.and_then(|from| world.dropped_at(stamp, from)),
         capacity_ready_s: decision_s.and_then(|from| capacity_ready(played, stamp, from)),
