@@ -54,6 +54,9 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
                 done.commits += 1;
                 done.folded += folded;
                 if let Some(audit) = &next.audit {
+                    // Ids are remembered for the horizon; what is older may be forgotten by the store as well.
+                    let horizon = next.state.as_of.before(controller.policy.limits.horizon.get());
+                    controller.ledger.trim(&next.state.workload, horizon).await?;
                     tracing::info!(audit.seq = audit.seq, generation = %audit.generation, "{}", audit.headline);
                     done.transitions.push(audit.headline.clone());
                 }

@@ -208,3 +208,22 @@ fn refused(reason: &str) -> StoreError {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// An Azure at which nobody answers: what it observes is a failure to observe.
+///
+/// # Panics
+/// Never: the addresses are constants.
+pub fn azure_out_of_reach() -> cordon::controller::Azure {
+    use adapters::azure::arm::{ArmClient, ArmEndpoint};
+    use adapters::azure::credential::{CredentialKind, credential};
+    use cordon::controller::{Azure, DirectClient};
+
+    let endpoint =
+        ArmEndpoint::public_cloud().and_then(|endpoint| endpoint.with_loopback("http://127.0.0.1:9"));
+    let endpoint = endpoint.expect("the addresses are valid");
+    let http = adapters::azure::http::http_client(&endpoint).expect("a client can be built");
+    let identity = credential(CredentialKind::Static("none".into()), http.clone()).expect("a token is given");
+    let arm = ArmClient::new(endpoint, identity, http);
+    let direct = reqwest::Client::builder().no_proxy().build().expect("a client can be built");
+    Azure { arm_observed: arm.without_retries(), arm, direct: DirectClient::new(direct, "none") }
+}

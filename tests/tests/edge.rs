@@ -52,6 +52,8 @@ fn app(change: impl FnOnce(&mut domain::Policy)) -> (App, Arc<InboxLedger>, Arc<
         ledger: ledger.clone(),
         gates: Arc::new(Gates::default()),
         audit: audit.clone(),
+        azure: tests::fakes::azure_out_of_reach(),
+        cadence: cordon::controller::Cadence::default(),
         instance: "test".into(),
     };
     let role = Role::Controller(ControllerApp {

@@ -102,6 +102,11 @@ fn stage(root: &Path, package: &Path, program: &Path, role: Role) -> Result<Vec<
         copy(&from, &package.join(name).join("function.json"))?;
     }
     copy(&host, &package.join("host.json"))?;
+    // The handler looks for its policy in the app root; a deployment may put its own over it with `--with`.
+    let policy = root.join("policy.toml");
+    if policy.exists() {
+        copy(&policy, &package.join("policy.toml"))?;
+    }
     copy(program, &package.join(PROGRAM))?;
     Ok(functions)
 }

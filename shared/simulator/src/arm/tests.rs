@@ -1,3 +1,5 @@
+//! ARM as it answers: shapes, refusals, operations under way.
+
 use serde_json::{Value, json};
 
 use super::{ArmRequest, ArmResponse, answer};

@@ -1,3 +1,5 @@
+//! The physics: determinism, routing, loss, overload, return.
+
 use super::*;
 use crate::scenario::builtin;
 
