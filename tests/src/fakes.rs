@@ -1,6 +1,6 @@
 //! Ports that only remember, for tests of the edge. They decide nothing: the stores' rules have their own tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +20,7 @@ use domain::{
 pub struct InboxLedger {
     topology: Topology,
     inbox: Mutex<BTreeMap<ItemId, InboxItem>>,
+    committed: Mutex<Option<(WorkloadState, BTreeSet<ItemId>)>>,
     down: Mutex<Down>,
 }
 
@@ -39,9 +40,10 @@ impl InboxLedger {
         Self { topology, ..Self::default() }
     }
 
-    /// What was appended, by id.
+    /// What came from outside, by id, consumed or not. The observers' own runs are left out.
     pub fn inbox(&self) -> Vec<InboxItem> {
-        lock(&self.inbox).values().cloned().collect()
+        let all = lock(&self.inbox);
+        all.values().filter(|item| !item.id.as_str().starts_with("run:")).cloned().collect()
     }
 
     /// Takes the store away, or gives it back.
@@ -61,9 +63,12 @@ impl InboxLedger {
 impl Ledger for InboxLedger {
     async fn load(&self, workload: &WorkloadId, items_max: usize) -> Result<LedgerView, StoreError> {
         self.check()?;
-        let mut state = WorkloadState::new(workload.clone(), 1, Timestamp::from_secs(0));
-        state.topology = self.topology.clone();
-        let inbox: Vec<InboxItem> = self.inbox().into_iter().take(items_max).collect();
+        let mut first = WorkloadState::new(workload.clone(), 1, Timestamp::from_secs(0));
+        first.topology = self.topology.clone();
+        let (state, consumed) = lock(&self.committed).clone().unwrap_or((first, BTreeSet::new()));
+        let waiting: Vec<InboxItem> =
+            lock(&self.inbox).values().filter(|item| !consumed.contains(&item.id)).cloned().collect();
+        let inbox = waiting.into_iter().take(items_max).collect();
         Ok(LedgerView { state: Some(state), steps: Vec::new(), inbox, more: false })
     }
 
@@ -77,8 +82,14 @@ impl Ledger for InboxLedger {
         Ok(inbox.len() - before)
     }
 
-    async fn commit(&self, _: &Transition) -> Result<CommitOutcome, StoreError> {
-        Err(refused("the inbox ledger commits nothing"))
+    /// Keeps the state and what was consumed; steps and audit are not what these tests look at.
+    async fn commit(&self, transition: &Transition) -> Result<CommitOutcome, StoreError> {
+        self.check()?;
+        let mut committed = lock(&self.committed);
+        let mut consumed = committed.take().map(|(_, consumed)| consumed).unwrap_or_default();
+        consumed.extend(transition.consumed.iter().cloned());
+        *committed = Some((transition.state.clone(), consumed));
+        Ok(CommitOutcome::Committed)
     }
 
     async fn replace_step(
