@@ -198,10 +198,10 @@ fn record(
 ) -> AuditRecord {
     let (mut headline, mut because) = crate::explain::decision(&judgement.decision);
     let noted: Vec<String> = situation.notes.iter().map(note_in_words).collect();
-    if headline == "nothing to do" {
-        if let Some(first) = noted.first() {
-            headline.clone_from(first);
-        }
+    if headline == "nothing to do"
+        && let Some(first) = noted.first()
+    {
+        headline.clone_from(first);
     }
     because.extend(
         judgement
