@@ -27,7 +27,8 @@ pub struct Plan {
     pub created: Vec<Step>,
     /// Steps that exist and change: voided or re-affirmed.
     pub changed: Vec<StepWrite>,
-    /// Steps that are over and old enough to be forgotten.
+    /// Steps that are over and old enough to be forgotten. Only ended steps: `due` offers none of them to a claimer, so
+    /// no claim can be lost with one.
     pub forgotten: Vec<StepId>,
 }
 
@@ -57,7 +58,8 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
     let mut satisfied = vec![false; wanted.len()];
     for stored in &situation.steps {
         let matching = wanted.iter().position(|wanted| wanted.effect.same_target(&stored.step.effect));
-        review(&mut plan, stored, matching.map(|index| &mut satisfied[index]), as_of, policy);
+        let ended = if situation.touched(&stored.step.id) { Ended::InThisFold } else { Ended::InTheLedger };
+        review(&mut plan, stored, matching.map(|index| &mut satisfied[index]), ended, as_of, policy);
     }
     for (wanted, satisfied) in wanted.into_iter().zip(satisfied) {
         if satisfied
@@ -81,11 +83,19 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
     plan
 }
 
+/// Where a step's end is known, if it has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    InTheLedger,
+    InThisFold,
+}
+
 /// What becomes of an existing step, given whether its target is still wanted.
 fn review(
     plan: &mut Plan,
     stored: &StoredStep,
     wanted: Option<&mut bool>,
+    ended: Ended,
     as_of: Timestamp,
     policy: &Policy,
 ) {
@@ -120,7 +130,9 @@ fn review(
             | StepStatus::Void { at, .. },
             _,
         ) => {
-            if as_of.since(*at) > Duration::from_secs(3_600) {
+            // One that came to an end only in this fold is still live in the ledger, where somebody may take its claim over
+            // right now: it is written first, which compares its version, and forgotten by a later evaluation.
+            if as_of.since(*at) > Duration::from_secs(3_600) && ended == Ended::InTheLedger {
                 plan.forgotten.push(step.id.clone());
             }
         }
