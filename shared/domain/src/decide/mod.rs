@@ -302,6 +302,15 @@ pub fn decide(situation: &Situation, policy: &Policy, barred: &BTreeSet<StampId>
         if matches!(ruling.action, Action::Cordon { .. }) {
             decision.last_removal_at = Some(state.as_of);
         }
+        if case.decided_at.is_none() && state.cases[stamp].decided_at == decision.last_removal_at {
+            // It was withdrawn or given up before anything was taken out: the one before it counts again.
+            let cordons = state.cases.iter().filter(|(other, _)| *other != stamp);
+            let earlier =
+                cordons.flat_map(|(_, case)| case.auto_cordons.iter().chain(&case.decided_at)).max();
+            if case.stage == Stage::Suspect && decision.last_removal_at.is_some() {
+                decision.last_removal_at = earlier.copied();
+            }
+        }
         // Later stamps see what was decided about earlier ones, so two are never taken out in one evaluation.
         state.cases.insert(stamp.clone(), case);
         decision.rulings.insert(stamp.clone(), ruling);

@@ -138,8 +138,8 @@ fn a_late_outcome_of_an_attempt_that_was_taken_over_does_not_count() {
     story.scene(LOST).direct = Direct::Down;
     story.executor = Executor::DiesAfterTheEffect;
     story.until(LOST, Stage::Evacuating, 200);
-    story.run(90);
-    let step = story.steps.iter().find(|stored| stored.step.attempts == 2).unwrap().step.clone();
+    story.steps[0].step.attempts = 2;
+    let step = story.steps[0].step.clone();
     let result =
         StepResult::Failed { code: crate::FailureCode::Rejected, detail: "too late to matter".into() };
     let outcome = StepOutcome { step: step.id.clone(), attempt: 1, at: story.now, result };
@@ -156,6 +156,9 @@ fn an_ended_step_is_forgotten_after_an_hour_but_not_in_the_fold_that_ends_it() {
     story.executor = Executor::DiesAfterTheEffect;
     story.until(LOST, Stage::Cordoned, 200);
     story.executor = Executor::Stopped;
+    let poll_at = story.now + Duration::from_secs(86_400);
+    story.steps[0].step.status =
+        StepStatus::Running { operation: "op".into(), poll_at, accepted_at: story.now };
     let step = story.steps[0].step.clone();
     let at = story.now;
     story.run(4_000);
