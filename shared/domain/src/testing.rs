@@ -387,7 +387,7 @@ impl Story {
             .map(|(stamp, _)| stamp.clone())
             .collect();
         if up.len() == self.scenes.len() {
-            facts.topology = Some(self.scenes.keys().map(|stamp| stamp_facts(stamp)).collect());
+            facts.topology = Some(self.scenes.keys().map(stamp_facts).collect());
         }
         for (stamp, scene) in &self.scenes {
             signals.extend(scene.signals(stamp, now));

@@ -10,6 +10,7 @@ use crate::audit::AuditRecord;
 use crate::decide::Action;
 use crate::judge::replay;
 use crate::policy::{Policy, Span};
+use crate::state::Cause;
 use crate::testing::{Direct, Executor, Plane, STAMPS, Story, TICK_S, shipped};
 use crate::{
     Effect, EnabledState, EvidenceClass, GatePosition, Order, Purpose, StampId, Standing, Timestamp, Verdict,
@@ -188,8 +189,13 @@ fn something_is_left(story: &Story) {
         };
         let fails = |stamp: &StampId| {
             let assessment = &decision.assessments[stamp];
-            matches!(assessment.condition, Condition::Failing { .. })
-                || assessment.views[&EvidenceClass::Direct].verdict == Verdict::Unhealthy
+            let direct = &assessment.views[&EvidenceClass::Direct];
+            let long = direct.bad_since.is_some_and(|since| story.now.since(since).as_secs() >= 10);
+            match assessment.condition {
+                Condition::Failing { cause: Cause::HardLoss, .. } => true,
+                Condition::Overloaded { .. } => false,
+                _ => direct.verdict == Verdict::Unhealthy && long,
+            }
         };
         let effective = |other: &StampId| {
             crate::capacity::is_effective(&story.state, other)

@@ -350,3 +350,28 @@ fn a_floor_that_somebody_else_changed_is_left_to_them() {
     assert_eq!(story.scenes[&StampId::from(OTHER)].our_floor, theirs);
     assert_eq!(story.case(OTHER).floor_recorded, None);
 }
+
+/// Found by `hurried_incidents_never_end_in_what_must_never_be_done`: the survivor was lost by real requests alone, nobody
+/// probed it, and the slice of the one good region was closed for the load that came with that.
+#[test]
+fn a_survivor_that_is_lost_unseen_by_our_probes_brings_the_emergency_return_too() {
+    let mut story = first_slice();
+    story.scene(OTHER).direct = Direct::Silent;
+    story.scene(OTHER).traffic = Some(100);
+    story.run(120);
+    assert_eq!(story.case(LOST).gate, GatePosition::Slice(5));
+    story.scene(LOST).load_rps = 300.0;
+    story.run(20);
+    assert_eq!((story.case(LOST).stage, story.case(LOST).gate), (Stage::Readmitting, GatePosition::Open));
+}
+
+#[test]
+fn a_slice_is_not_closed_while_nothing_else_serves() {
+    let mut story = first_slice();
+    story.tick();
+    story.scene(LOST).direct = Direct::Silent;
+    story.run(50);
+    lose(&mut story, OTHER);
+    story.run(60);
+    check(&story, LOST, Stage::Readmitting, GatePosition::Slice(5), &waits(WaitReason::SliceWatched));
+}
