@@ -138,22 +138,28 @@ pub fn assess(state: &WorkloadState, policy: &Policy) -> BTreeMap<StampId, Asses
     views(state, policy)
         .into_iter()
         .map(|(stamp, views)| {
-            let platform_active = views[&EvidenceClass::Platform].verdict == Verdict::Unhealthy;
-            let condition = condition(state, &stamp, &views, platform_active, policy);
-            (stamp, Assessment { condition, platform_active, views })
+            let platform = match views[&EvidenceClass::Platform].verdict {
+                Verdict::Unhealthy => PlatformVoice::Alert,
+                _ => PlatformVoice::Silent,
+            };
+            let condition = condition(state, &stamp, &views, platform, policy);
+            (stamp, Assessment { condition, platform_active: platform == PlatformVoice::Alert, views })
         })
         .collect()
 }
 
-#[expect(
-    clippy::fn_params_excessive_bools,
-    reason = "the platform's voice is one fact, named at its only call site"
-)]
+/// Whether an active platform alert names the region and a service of ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum PlatformVoice {
+    Silent,
+    Alert,
+}
+
 fn condition(
     state: &WorkloadState,
     stamp: &StampId,
     views: &Views,
-    platform: bool,
+    platform: PlatformVoice,
     policy: &Policy,
 ) -> Condition {
     let bad: Vec<(EvidenceClass, &ClassView)> =
@@ -191,9 +197,11 @@ struct Timers {
 }
 
 impl Timers {
-    #[expect(clippy::fn_params_excessive_bools, reason = "as in `condition`")]
-    fn new(state: &WorkloadState, policy: &Policy, platform: bool) -> Self {
-        let factor = if platform { policy.confirm.platform_factor } else { 1.0 };
+    fn new(state: &WorkloadState, policy: &Policy, platform: PlatformVoice) -> Self {
+        let factor = match platform {
+            PlatformVoice::Alert => policy.confirm.platform_factor,
+            PlatformVoice::Silent => 1.0,
+        };
         Self {
             hard: policy.confirm.after.get().mul_f64(factor),
             hard_alone: policy.confirm.alone_after.get().mul_f64(factor),

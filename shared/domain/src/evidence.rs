@@ -98,15 +98,15 @@ pub(crate) fn fold_signal(evidence: &mut Evidence, signal: &Signal, policy: &Pol
     match signal.standing {
         Standing::Resolved => {
             track.standing_since = None;
-            extend(&mut track.run, Verdict::Unobserved, at, false, policy.age_max(signal.class));
+            extend(&mut track.run, Verdict::Unobserved, at, Loss::Partial, policy.age_max(signal.class));
         }
         Standing::Fired => {
             track.standing_since.get_or_insert(at);
-            extend(&mut track.run, signal.verdict, at, false, policy.evidence.standing_max.get());
+            extend(&mut track.run, signal.verdict, at, Loss::Partial, policy.evidence.standing_max.get());
         }
         Standing::Sample => {
-            let (verdict, total) = judge_sample(track, signal, policy);
-            extend(&mut track.run, verdict, at, total, policy.age_max(signal.class));
+            let (verdict, loss) = judge_sample(track, signal, policy);
+            extend(&mut track.run, verdict, at, loss, policy.age_max(signal.class));
         }
     }
     if at >= track.run.last_seen {
@@ -115,16 +115,23 @@ pub(crate) fn fold_signal(evidence: &mut Evidence, signal: &Signal, policy: &Pol
     }
 }
 
+/// Whether a sample lost everything it asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Total,
+    Partial,
+}
+
 /// The verdict of a sample: by its counts over the class's span where there are counts, by its word where not.
-fn judge_sample(track: &mut Track, signal: &Signal, policy: &Policy) -> (Verdict, bool) {
+fn judge_sample(track: &mut Track, signal: &Signal, policy: &Policy) -> (Verdict, Loss) {
     let Some(measure) = signal.measure else {
         let total = signal.verdict == Verdict::Unhealthy && signal.failure == Some(FailureKind::Unreachable);
-        return (signal.verdict, total);
+        return (signal.verdict, if total { Loss::Total } else { Loss::Partial });
     };
     if signal.class == EvidenceClass::Edge && signal.source == PROBE_LOG {
         // The log holds failures only, so the counts are edge locations that failed, of an unknown number.
         let enough = measure.failed >= policy.evidence.edge_locations_min;
-        return (if enough { Verdict::Unhealthy } else { Verdict::Degraded }, false);
+        return (if enough { Verdict::Unhealthy } else { Verdict::Degraded }, Loss::Partial);
     }
     let now_total = measure.ratio().is_some_and(|ratio| ratio >= policy.evidence.total_ratio);
     let span = if signal.class == EvidenceClass::Direct {
@@ -138,7 +145,7 @@ fn judge_sample(track: &mut Track, signal: &Signal, policy: &Policy) -> (Verdict
     }
     track.measures.push_back(TimedMeasure { at: signal.observed_at, measure });
     if now_total {
-        return (Verdict::Unhealthy, true);
+        return (Verdict::Unhealthy, Loss::Total);
     }
     let sum = track.measures.iter().fold(Measure { failed: 0, total: 0 }, |sum, timed| Measure {
         failed: sum.failed + timed.measure.failed,
@@ -151,11 +158,12 @@ fn judge_sample(track: &mut Track, signal: &Signal, policy: &Policy) -> (Verdict
         // The stamp's own word about a dependency counts even when its requests still succeed.
         Some(_) => signal.verdict.min(Verdict::Degraded),
     };
-    (verdict, false)
+    (verdict, Loss::Partial)
 }
 
 /// Extends a run, or starts the next one. A sample older than the run's newest can only extend it backwards.
-fn extend(run: &mut Run, verdict: Verdict, at: Timestamp, total: bool, gap_max: std::time::Duration) {
+fn extend(run: &mut Run, verdict: Verdict, at: Timestamp, loss: Loss, gap_max: std::time::Duration) {
+    let total = loss == Loss::Total;
     let bad = matches!(verdict, Verdict::Degraded | Verdict::Unhealthy);
     let gap = run.count > 0 && at.since(run.last_seen) > gap_max;
     if run.count > 0 && at < run.last_seen {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::assess::{Assessment, Condition, Rule};
 use crate::decide::{Action, Decision, HoldReason, StepBackReason, WaitReason};
+use crate::evidence::Discount;
 use crate::state::{Cause, FreezeCause, Stage, StampCase};
-use crate::step::Effect;
-use crate::{EnabledState, EvidenceClass, GatePosition, Timestamp, Verdict};
+use crate::step::{Effect, FailureCode};
+use crate::{EnabledState, EvidenceClass, GatePosition, Order, RefusalCode, Timestamp, Verdict};
 
 /// An effect in words.
 pub fn effect(effect: &Effect) -> String {
@@ -24,6 +25,68 @@ pub fn effect(effect: &Effect) -> String {
         }
         Effect::RaiseFloor { stamp, minimum, .. } => format!("keep at least {minimum} instances in {stamp}"),
         Effect::RestoreFloor { stamp, .. } => format!("give back the instances of {stamp}"),
+    }
+}
+
+/// An order in words, to follow "ordered".
+pub fn order(order: &Order) -> String {
+    match order {
+        Order::Hold { stamp } => format!("a hold of {stamp}"),
+        Order::Release { stamp } => format!("the release of {stamp}"),
+        Order::Approve { stamp, generation } => {
+            format!("the cordon of {stamp} that generation {generation} held for approval")
+        }
+        Order::Acknowledge { stamp } => format!("the return of {stamp} although its budget is spent"),
+        Order::Pause { until } => format!("a pause until {until}"),
+        Order::Resume => "the end of the pause".to_owned(),
+    }
+}
+
+/// Why a step did not come to pass, in words.
+pub const fn failure(code: FailureCode) -> &'static str {
+    match code {
+        FailureCode::LastEnabledOrigin => "Front Door keeps its last enabled origin",
+        FailureCode::Superseded => "something newer is in force",
+        FailureCode::CapacityShort => "over the quota or the maximum",
+        FailureCode::Forbidden => "our rights do not cover it",
+        FailureCode::NotFound => "the resource is gone",
+        FailureCode::NotOurs => "somebody else changed it meanwhile",
+        FailureCode::Rejected => "Azure refused it",
+        FailureCode::AttemptsSpent => "tried as often as allowed",
+        FailureCode::Unreachable => "not reachable",
+    }
+}
+
+/// Why an event has no vote, in words.
+pub const fn refusal(code: RefusalCode) -> &'static str {
+    match code {
+        RefusalCode::UnknownSpeaker => "nobody whom the policy lists",
+        RefusalCode::UnknownRegion => "an unknown region",
+        RefusalCode::RegionWithoutStamp => "no stamp of ours in that region",
+        RefusalCode::ServiceNotUsed => "a service that the workload does not use",
+        RefusalCode::GlobalScope => "it names no region",
+        RefusalCode::SyntheticTest => "a test notification",
+        RefusalCode::TooOld => "older than the horizon",
+        RefusalCode::Malformed => "not the shape of any event we know",
+        RefusalCode::NotAHealthSignal => "it says nothing about health",
+        RefusalCode::UnknownStamp => "no such stamp",
+    }
+}
+
+const fn discount(why: Discount) -> &'static str {
+    match why {
+        Discount::Masked => "we caused it",
+        Discount::SharedDependency => "bad in several regions at once",
+        Discount::VantagesDisagree => "its vantages disagree",
+    }
+}
+
+const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Healthy => "healthy",
+        Verdict::Degraded => "degraded",
+        Verdict::Unhealthy => "unhealthy",
+        Verdict::Unobserved => "unobserved",
     }
 }
 
@@ -118,8 +181,8 @@ pub fn assessment(assessment: &Assessment) -> String {
         .iter()
         .filter(|(_, view)| view.verdict != Verdict::Unobserved || view.discounted.is_some())
         .map(|(name, view)| match view.discounted {
-            Some(why) => format!("{} has no vote ({why:?})", class(*name)),
-            None => format!("{} {:?}{}", class(*name), view.verdict, since(view.since)),
+            Some(why) => format!("{} has no vote ({})", class(*name), discount(why)),
+            None => format!("{} {}{}", class(*name), verdict(view.verdict), since(view.since)),
         })
         .collect();
     if voices.is_empty() { condition } else { format!("{condition} ({})", voices.join(", ")) }

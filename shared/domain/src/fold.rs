@@ -64,14 +64,15 @@ pub fn fold(
     state.as_of = state.as_of.max(now);
     let mut notes = Vec::new();
     for item in items {
-        if !item.is_urgent() {
-            if let Some(refusal) = too_old(state, item, policy) {
-                notes.push(FoldNote::Refused { refusal });
-                continue;
-            }
-            if state.seen.insert(item.id.clone(), item.event_at).is_some() {
-                continue;
-            }
+        // Orders and outcomes are never too old; a second delivery of one is a second delivery all the same.
+        if !item.is_urgent()
+            && let Some(refusal) = too_old(state, item, policy)
+        {
+            notes.push(FoldNote::Refused { refusal });
+            continue;
+        }
+        if state.seen.insert(item.id.clone(), item.event_at).is_some() {
+            continue;
         }
         match &item.body {
             ItemBody::Command { command } => notes.push(obey(state, command)),
@@ -126,7 +127,12 @@ fn take_signal(state: &mut WorkloadState, signal: &Signal, policy: &Policy) -> O
             .collect(),
     };
     if about.is_empty() {
-        let note = format!("{:?} speaks about {:?}, where no stamp of ours is", signal.class, signal.scope);
+        let class = crate::explain::class(signal.class);
+        let whom = match &signal.scope {
+            Scope::Stamp(stamp) => stamp.as_str(),
+            Scope::Region(region) => region.as_str(),
+        };
+        let note = format!("{class} speaks about {whom}, where no stamp of ours is");
         return Some(FoldNote::Refused {
             refusal: Refusal { code: RefusalCode::UnknownStamp, source: signal.source.clone(), note },
         });
@@ -249,7 +255,8 @@ fn conclude<'a>(steps: &'a mut [StoredStep], outcome: &StepOutcome, policy: &Pol
                 step.status = StepStatus::Pending { not_before: *not_before };
                 return None;
             }
-            let detail = format!("{code:?} after {} attempts: {detail}", step.attempts);
+            let detail =
+                format!("{} after {} attempts: {detail}", crate::explain::failure(*code), step.attempts);
             step.status = StepStatus::Failed { at: outcome.at, code: FailureCode::AttemptsSpent, detail };
         }
         StepResult::Done { .. } => step.status = StepStatus::Done { verified_at: outcome.at },
@@ -281,7 +288,9 @@ fn in_words(step: &Step) -> String {
     let what = crate::explain::effect(&step.effect);
     match &step.status {
         StepStatus::Done { .. } => format!("{what}: done and read back"),
-        StepStatus::Failed { code, detail, .. } => format!("{what}: failed ({code:?}): {detail}"),
+        StepStatus::Failed { code, detail, .. } => {
+            format!("{what}: failed ({}): {detail}", crate::explain::failure(*code))
+        }
         _ => what,
     }
 }
@@ -289,9 +298,9 @@ fn in_words(step: &Step) -> String {
 fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
     let as_of = state.as_of;
     let by = &command.by;
-    let refused =
-        |why: &str| FoldNote::OrderRefused { text: format!("{by} ordered {:?}: {why}", command.order) };
-    let done = FoldNote::Ordered { text: format!("{by} ordered {:?}: {}", command.order, command.reason) };
+    let what = crate::explain::order(&command.order);
+    let refused = |why: &str| FoldNote::OrderRefused { text: format!("{by} ordered {what}: {why}") };
+    let done = FoldNote::Ordered { text: format!("{by} ordered {what}: {}", command.reason) };
     match &command.order {
         Order::Pause { until } => {
             state.pause = Some(Pause { by: by.clone(), reason: command.reason.clone(), until: *until });

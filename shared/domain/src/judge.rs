@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::audit::{AuditRecord, hex};
-use crate::decide::{Action, Decision, Situation, decide};
+use crate::decide::{Action, Basis, Decision, Situation, decide};
 use crate::fold::FoldNote;
 use crate::lint::{Finding, lint};
 use crate::plan::{Plan, plan};
@@ -104,24 +104,30 @@ pub fn fold_only(
     state.operation = operation;
     let steps = step_writes(situation, &Plan::default());
     let audit = (!situation.notes.is_empty()).then(|| {
-        let unchanged = Judgement {
-            decision: Decision {
-                cases: state.cases.clone(),
-                rulings: BTreeMap::new(),
-                assessments: BTreeMap::new(),
-                freeze: state.freeze,
-                freeze_ended_at: state.freeze_ended_at,
-                last_removal_at: state.last_removal_at,
-            },
-            plan: Plan::default(),
-            findings: vec![],
-        };
-        let record = record(situation, &unchanged, &consumed, &state, policy);
+        let record = record(situation, &unjudged(situation), &consumed, &state, policy);
         state.audit_seq = record.seq;
         state.audit_head.clone_from(&record.hash);
         record
     });
     Transition { parent, state, steps, forgotten: vec![], audit, consumed }
+}
+
+/// Nothing decided, nothing planned: every case stays exactly as folding left it.
+fn unjudged(situation: &Situation) -> Judgement {
+    let state = &situation.state;
+    Judgement {
+        decision: Decision {
+            basis: Basis::FoldedOnly,
+            cases: state.cases.clone(),
+            rulings: BTreeMap::new(),
+            assessments: BTreeMap::new(),
+            freeze: state.freeze,
+            freeze_ended_at: state.freeze_ended_at,
+            last_removal_at: state.last_removal_at,
+        },
+        plan: Plan::default(),
+        findings: vec![],
+    }
 }
 
 /// Steps whose status was changed by folding outcomes, then those that the plan changed or created. `Situation::steps`
@@ -198,10 +204,10 @@ fn record(
 ) -> AuditRecord {
     let (mut headline, mut because) = crate::explain::decision(&judgement.decision);
     let noted: Vec<String> = situation.notes.iter().map(note_in_words).collect();
-    if headline == "nothing to do" {
-        if let Some(first) = noted.first() {
-            headline.clone_from(first);
-        }
+    if headline == "nothing to do"
+        && let Some(first) = noted.first()
+    {
+        headline.clone_from(first);
     }
     because.extend(
         judgement
@@ -247,7 +253,12 @@ fn record(
 fn note_in_words(note: &FoldNote) -> String {
     match note {
         FoldNote::Refused { refusal } => {
-            format!("refused an event of {}: {:?}: {}", refusal.source, refusal.code, refusal.note)
+            format!(
+                "refused an event of {}: {}: {}",
+                refusal.source,
+                crate::explain::refusal(refusal.code),
+                refusal.note
+            )
         }
         FoldNote::Ordered { text } | FoldNote::StepEnded { text } | FoldNote::TopologyChanged { text } => {
             text.clone()
@@ -275,6 +286,12 @@ pub enum ReplayError {
         /// The hash of the policy it needs.
         policy_hash: String,
     },
+    /// It was changed after it was written.
+    #[error("re-run audit record {seq}: its content does not match its hash")]
+    Altered {
+        /// Its number.
+        seq: u64,
+    },
     /// Its situation cannot be read.
     #[error("re-run audit record {seq}: its situation cannot be read: {reason}")]
     Unreadable {
@@ -294,21 +311,24 @@ pub enum ReplayError {
 /// Re-runs the decision of a record and compares.
 ///
 /// # Errors
-/// When it was made under another policy, cannot be read, or comes out differently.
+/// When it was altered, was made under another policy, cannot be read, or comes out differently.
 pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<(), ReplayError> {
     let seq = record.seq;
+    if record.content_hash() != record.hash {
+        return Err(ReplayError::Altered { seq });
+    }
     if record.policy_hash != policy_hash(policy) {
         return Err(ReplayError::OtherPolicy { seq, policy_hash: record.policy_hash.clone() });
     }
     let situation: Situation = serde_json::from_value(record.situation.clone())
         .map_err(|error| ReplayError::Unreadable { seq, reason: error.to_string() })?;
-    let folds_only = record
-        .decision
-        .get("rulings")
-        .is_some_and(|rulings| rulings.as_object().is_some_and(serde_json::Map::is_empty));
-    if folds_only {
-        return Ok(());
+    // A record that says it decided nothing must have decided nothing: neither a case nor a step may differ from what
+    // was folded. Whether it was right to stop there only the chain can tell.
+    let marked = record.decision.get("basis").is_some_and(|basis| *basis == json!(Basis::FoldedOnly));
+    if marked && record.steps.as_array().is_none_or(|steps| !steps.is_empty()) {
+        return Err(ReplayError::Different { seq });
     }
-    let again = serde_json::to_value(judge(&situation, policy).decision).unwrap_or(Value::Null);
+    let judgement = if marked { unjudged(&situation) } else { judge(&situation, policy) };
+    let again = serde_json::to_value(judgement.decision).unwrap_or(Value::Null);
     if again == record.decision { Ok(()) } else { Err(ReplayError::Different { seq }) }
 }

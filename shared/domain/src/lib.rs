@@ -29,6 +29,11 @@ mod transition;
 pub mod audit;
 pub mod explain;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use command::{Command, Order};
 pub use facts::{EnabledState, Facts};
 pub use gate::{GateDocument, GatePosition};

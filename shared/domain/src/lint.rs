@@ -109,7 +109,7 @@ fn floor(step: &Step, decision: &Decision, situation: &Situation, policy: &Polic
             _ => {}
         }
     }
-    let dead = |other: &StampId| decision.assessments.get(other).is_none_or(|assessment| is_dead(assessment));
+    let dead = |other: &StampId| decision.assessments.get(other).is_none_or(is_dead);
     let remaining =
         after.cases.keys().filter(|other| capacity::is_effective(&after, other) && !dead(other)).count();
     let others = after
@@ -224,10 +224,9 @@ fn ordering(step: &Step, decision: &Decision, situation: &Situation, found: &mut
     }
     if let (Effect::SetGate { .. }, Some(GateRead::Is { document })) =
         (&step.effect, situation.gates.get(stamp))
+        && document.generation > step.generation
     {
-        if document.generation > step.generation {
-            found(SafetyRule::S4, "the gate in force is of a newer generation than ours");
-        }
+        found(SafetyRule::S4, "the gate in force is of a newer generation than ours");
     }
     if step.affirmed_at != situation.state.as_of || !matches!(step.status, StepStatus::Pending { .. }) {
         found(SafetyRule::S5, "a new step must be affirmed by the evaluation that makes it");

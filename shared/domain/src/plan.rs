@@ -27,7 +27,8 @@ pub struct Plan {
     pub created: Vec<Step>,
     /// Steps that exist and change: voided or re-affirmed.
     pub changed: Vec<StepWrite>,
-    /// Steps that are over and old enough to be forgotten.
+    /// Steps that are over and old enough to be forgotten. Only ended steps: `due` offers none of them to a claimer, so
+    /// no claim can be lost with one.
     pub forgotten: Vec<StepId>,
 }
 
@@ -57,7 +58,10 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
     let mut satisfied = vec![false; wanted.len()];
     for stored in &situation.steps {
         let matching = wanted.iter().position(|wanted| wanted.effect.same_target(&stored.step.effect));
-        review(&mut plan, stored, matching.map(|index| &mut satisfied[index]), as_of, policy);
+        let ended = if situation.touched(&stored.step.id) { Ended::InThisFold } else { Ended::InTheLedger };
+        let forbidden = forbidden(&stored.step, decision, situation);
+        let matching = matching.map(|index| &mut satisfied[index]);
+        review(&mut plan, stored, matching, forbidden, ended, policy, as_of);
     }
     for (wanted, satisfied) in wanted.into_iter().zip(satisfied) {
         if satisfied
@@ -81,13 +85,22 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
     plan
 }
 
+/// Where a step's end is known, if it has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    InTheLedger,
+    InThisFold,
+}
+
 /// What becomes of an existing step, given whether its target is still wanted.
 fn review(
     plan: &mut Plan,
     stored: &StoredStep,
     wanted: Option<&mut bool>,
-    as_of: Timestamp,
+    forbidden: Option<&'static str>,
+    ended: Ended,
     policy: &Policy,
+    as_of: Timestamp,
 ) {
     let step = &stored.step;
     let change = |status: StepStatus, affirmed_at: Timestamp| StepWrite {
@@ -97,6 +110,9 @@ fn review(
     let void = |why: &str| change(StepStatus::Void { at: as_of, why: why.to_owned() }, step.affirmed_at);
     let idle = as_of.since(step.affirmed_at);
     match (&step.status, wanted) {
+        (StepStatus::Pending { .. }, _) if forbidden.is_some() => {
+            plan.changed.push(void(forbidden.unwrap_or_default()));
+        }
         (StepStatus::Pending { .. }, None) => plan.changed.push(void("no longer wanted")),
         (StepStatus::Pending { .. }, Some(_)) if idle > policy.limits.plan_expiry.get() => {
             // Re-planned under a new generation, never executed (S5).
@@ -120,10 +136,30 @@ fn review(
             | StepStatus::Void { at, .. },
             _,
         ) => {
-            if as_of.since(*at) > Duration::from_secs(3_600) {
+            // One that came to an end only in this fold is still live in the ledger, where somebody may take its claim over
+            // right now: it is written first, which compares its version, and forgotten by a later evaluation.
+            if as_of.since(*at) > Duration::from_secs(3_600) && ended == Ended::InTheLedger {
                 plan.forgotten.push(step.id.clone());
             }
         }
+    }
+}
+
+/// What was queued before a freeze, a pause, a quiet period or a hold is obeyed no more once they stand: a removal queued
+/// before is void (DESIGN.md section 4), and a held stamp is left as it is. Renewals go on.
+fn forbidden(step: &Step, decision: &Decision, situation: &Situation) -> Option<&'static str> {
+    let state = &situation.state;
+    let is_held = decision.cases.get(step.effect.stamp()).is_some_and(|case| case.hold.is_some());
+    match step.purpose {
+        Purpose::Removal | Purpose::Return if is_held => Some("an operator holds the stamp"),
+        Purpose::Removal if decision.freeze.is_some() => Some("removals are frozen"),
+        Purpose::Removal if state.pause.as_ref().is_some_and(|pause| pause.until > state.as_of) => {
+            Some("the automation is paused")
+        }
+        Purpose::Removal if state.quiet_until.is_some_and(|until| until > state.as_of) => {
+            Some("our own evidence had a gap")
+        }
+        _ => None,
     }
 }
 
@@ -154,12 +190,14 @@ fn gate_wanted(
         GateRead::Is { document } if as_of >= document.expires_at => (GatePosition::Open, None),
         GateRead::Is { document } => (document.position, Some(document.heartbeat_at)),
     };
-    let purpose = match case.gate.percent().cmp(&in_force.percent()) {
+    // A held stamp is left as it is, and what is in force there is renewed.
+    let position = if case.hold.is_some() { in_force } else { case.gate };
+    let purpose = match position.percent().cmp(&in_force.percent()) {
         std::cmp::Ordering::Less => Purpose::Removal,
         std::cmp::Ordering::Greater => Purpose::Return,
         std::cmp::Ordering::Equal => {
             let half_over = renewed_at.is_some_and(|at| as_of.since(at) >= lifetime / 2);
-            if case.gate == GatePosition::Open || !half_over {
+            if position == GatePosition::Open || !half_over {
                 return None;
             }
             Purpose::Maintenance
@@ -175,19 +213,14 @@ fn gate_wanted(
     };
     let reason = crate::explain::stage_reason(case);
     Some(Wanted {
-        effect: Effect::SetGate {
-            stamp: stamp.clone(),
-            position: case.gate,
-            expires_at: as_of + lifetime,
-            reason,
-        },
+        effect: Effect::SetGate { stamp: stamp.clone(), position, expires_at: as_of + lifetime, reason },
         purpose,
     })
 }
 
 /// Only an origin that we latched is ours to change; what a person set in the portal stays.
 fn origin_wanted(stamp: &StampId, case: &StampCase, situation: &Situation) -> Option<Wanted> {
-    case.latched_at?;
+    case.latched_at.filter(|_| case.hold.is_none())?;
     let origin = situation.state.origins.get(stamp)?;
     if origin.enabled == case.origin {
         return None;

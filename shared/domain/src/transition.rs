@@ -36,7 +36,8 @@ pub struct Transition {
     pub state: WorkloadState,
     /// Steps created or changed.
     pub steps: Vec<StepWrite>,
-    /// Steps that are over and may be forgotten by the ledger.
+    /// Steps that were over in the ledger itself and may be forgotten by it. Ended steps only: nobody claims one, so no
+    /// claim is lost although no version is compared.
     pub forgotten: Vec<crate::StepId>,
     /// The audit record, if this is more than evidence.
     pub audit: Option<AuditRecord>,

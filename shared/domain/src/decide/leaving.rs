@@ -173,6 +173,9 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
         Some(GateRead::Is { document }) => Some(document.position),
         _ => None,
     };
+    if world.freeze.is_some() && world.is_open_in_force(stamp) {
+        return (withdraw(world, case), hold(HoldReason::Frozen));
+    }
     if case.gate == GatePosition::Closed {
         if in_force != Some(case.gate) {
             return (case, wait(WaitReason::GateEffective, None));
@@ -201,6 +204,24 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
         Some(deadline) => (case, wait(WaitReason::SurvivorsReady, Some(deadline))),
         None => at_the_deadline(world, stamp, case),
     }
+}
+
+/// A removal that was decided before a freeze is void as long as nothing of it is in force: the timers restart at the
+/// end of the freeze, and it must be confirmed by them. It counts for nothing. (Before, a queued gate step went on to
+/// close the gate during the freeze.)
+fn withdraw(world: &World<'_>, mut case: StampCase) -> StampCase {
+    if let Some(at) = case.decided_at.take() {
+        case.auto_cordons.retain(|cordon| *cordon != at);
+        if case.penalty.at == at {
+            case.penalty.points = (case.penalty.points - 1.0).max(0.0);
+        }
+    }
+    case.stage = Stage::Suspect;
+    case.since = world.as_of();
+    case.cause = None;
+    case.gate = GatePosition::Open;
+    case.ready_deadline = None;
+    case
 }
 
 /// Percent of the stamp's load that the survivors can take now, beyond their own demand, with the 5 % of S2 on top.

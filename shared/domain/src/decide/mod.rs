@@ -233,10 +233,31 @@ pub struct Ruling {
     pub next_at: Option<Timestamp>,
 }
 
+/// What a decision rests on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The situation was judged.
+    #[default]
+    Judged,
+    /// Nothing was judged: the commit only folded evidence, because the inbox held more.
+    FoldedOnly,
+}
+
+impl Basis {
+    /// Nearly every record; not written out, so that records from before the marker read as they were written.
+    pub fn is_judged(&self) -> bool {
+        *self == Self::Judged
+    }
+}
+
 /// The decision: the cases as they shall be, and a ruling for each.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
+    /// What it rests on.
+    #[serde(default, skip_serializing_if = "Basis::is_judged")]
+    pub basis: Basis,
     /// The next cases.
     pub cases: BTreeMap<StampId, StampCase>,
     /// Why.
@@ -263,6 +284,7 @@ pub fn decide(situation: &Situation, policy: &Policy, barred: &BTreeSet<StampId>
     }
     settle_demand(&mut state, &assessments);
     let mut decision = Decision {
+        basis: Basis::Judged,
         cases: BTreeMap::new(),
         rulings: BTreeMap::new(),
         assessments,
@@ -279,6 +301,15 @@ pub fn decide(situation: &Situation, policy: &Policy, barred: &BTreeSet<StampId>
         };
         if matches!(ruling.action, Action::Cordon { .. }) {
             decision.last_removal_at = Some(state.as_of);
+        }
+        if case.decided_at.is_none() && state.cases[stamp].decided_at == decision.last_removal_at {
+            // It was withdrawn or given up before anything was taken out: the one before it counts again.
+            let cordons = state.cases.iter().filter(|(other, _)| *other != stamp);
+            let earlier =
+                cordons.flat_map(|(_, case)| case.auto_cordons.iter().chain(&case.decided_at)).max();
+            if case.stage == Stage::Suspect && decision.last_removal_at.is_some() {
+                decision.last_removal_at = earlier.copied();
+            }
         }
         // Later stamps see what was decided about earlier ones, so two are never taken out in one evaluation.
         state.cases.insert(stamp.clone(), case);

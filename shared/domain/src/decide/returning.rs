@@ -26,8 +26,8 @@ const LOAD_SLACK_SHARE: f64 = 0.05;
 pub(super) fn emergency(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Option<(StampCase, Ruling)> {
     let is_out = matches!(case.stage, Stage::Cordoned | Stage::Proving | Stage::Readmitting)
         && case.gate != GatePosition::Open;
-    let others = world.others_effective(stamp);
-    let all_down = others.iter().all(|other| world.is_down(other) || is_sinking(world, other));
+    // What is failing by any rule is down, not only what our own probes see down: they may not see it at all.
+    let all_down = world.others_serving(stamp).into_iter().all(|other| is_sinking(world, other));
     if !(is_out && all_down && world.assessment(stamp).direct_healthy()) {
         return None;
     }
@@ -234,9 +234,12 @@ pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCas
         return (case, wait(WaitReason::SliceWatched, None));
     };
     if let Some(why) = step_back_reason(world, stamp, &case, ramp) {
-        let rejoined = case.gate == GatePosition::Open && world.others_serving(stamp).is_empty();
-        if !rejoined {
+        if !world.others_serving(stamp).is_empty() {
             return step_back(world, case, why);
+        }
+        // A doubtful region beats none: with nothing else serving a slice stays as it is, neither closed nor widened.
+        if case.gate != GatePosition::Open {
+            return (case, wait(WaitReason::SliceWatched, None));
         }
     }
     if ramp.emergency && case.latched_at.is_some() {

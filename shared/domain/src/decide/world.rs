@@ -7,7 +7,7 @@ use crate::assess::{Assessment, Condition};
 use crate::capacity;
 use crate::policy::{Mode, Policy};
 use crate::state::{Cause, Freeze, StampCase, WorkloadState};
-use crate::{EnabledState, EvidenceClass, StampId, Timestamp, Verdict};
+use crate::{EnabledState, EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
 
 use super::{Action, GateRead, HoldReason, Ruling, Situation, WaitReason};
 
@@ -73,6 +73,17 @@ impl World<'_> {
         match self.situation.gates.get(stamp) {
             Some(GateRead::Absent | GateRead::Is { .. }) => Ok(()),
             Some(GateRead::Unreadable) | None => Err(HoldReason::GateUnreadable),
+        }
+    }
+
+    /// Whether the gate was read and keeps nobody out.
+    pub(super) fn is_open_in_force(&self, stamp: &StampId) -> bool {
+        match self.situation.gates.get(stamp) {
+            Some(GateRead::Absent) => true,
+            Some(GateRead::Is { document }) => {
+                document.position == GatePosition::Open || self.as_of() >= document.expires_at
+            }
+            Some(GateRead::Unreadable) | None => false,
         }
     }
 

@@ -1,0 +1,249 @@
+//! When a stamp is taken out, and when it is not.
+
+use crate::assess::{Condition, Rule};
+use crate::decide::{Action, HoldReason, WaitReason};
+use crate::evidence::Discount;
+use crate::state::{Cause, Stage};
+use crate::testing::{Direct, Story, check, held, waits};
+use crate::{Effect, EvidenceClass, GatePosition, Purpose, StampId, Standing, Verdict};
+
+const LOST: &str = "eastus2";
+const OTHER: &str = "centralus";
+
+/// Runs `seconds` from the first bad sample on, less one, and looks; then the last second. The action of the cordon.
+#[track_caller]
+fn cordons_exactly_after(mut story: Story, seconds: u64) -> Action {
+    story.tick();
+    story.run(seconds - 10);
+    story.gap(9);
+    story.evaluate();
+    assert_eq!(story.case(LOST).stage, Stage::Suspect, "a second before");
+    story.gap(1);
+    story.evaluate();
+    assert_eq!(story.case(LOST).stage, Stage::Evacuating, "{:?}", story.action(LOST));
+    story.action(LOST).clone()
+}
+
+fn two_classes() -> Story {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::Down;
+    story.scene(LOST).edge = Some(100);
+    story
+}
+
+fn one_class() -> Story {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::Down;
+    story
+}
+
+fn by_two() -> Action {
+    let classes = vec![EvidenceClass::Edge, EvidenceClass::Direct];
+    Action::Cordon { cause: Cause::HardLoss, by: Rule::TwoClasses { classes } }
+}
+
+fn by_direct_alone() -> Action {
+    Action::Cordon { cause: Cause::HardLoss, by: Rule::OneClassAlone { class: EvidenceClass::Direct } }
+}
+
+#[test]
+fn two_classes_are_enough_after_60_seconds_and_not_a_second_before() {
+    assert_eq!(cordons_exactly_after(two_classes(), 60), by_two());
+}
+
+#[test]
+fn one_class_alone_needs_120_seconds_of_total_loss() {
+    assert_eq!(cordons_exactly_after(one_class(), 120), by_direct_alone());
+}
+
+#[test]
+fn a_platform_alert_halves_both_times() {
+    let mut story = two_classes();
+    story.platform(LOST, Standing::Fired);
+    assert_eq!(cordons_exactly_after(story, 30), by_two());
+    let mut story = one_class();
+    story.platform(LOST, Standing::Fired);
+    assert_eq!(cordons_exactly_after(story, 60), by_direct_alone());
+}
+
+#[test]
+fn a_region_that_serves_nothing_closes_its_gate_and_grows_the_survivor_in_one_commit() {
+    let mut story = two_classes();
+    story.until(LOST, Stage::Evacuating, 90);
+    assert_eq!(story.case(LOST).gate, GatePosition::Closed);
+    let purposes: Vec<Purpose> = story.created().iter().map(|step| step.purpose).collect();
+    assert_eq!(purposes, [Purpose::Reinforcement, Purpose::Removal], "{:?}", story.created());
+    story.until(LOST, Stage::Cordoned, 20);
+}
+
+#[test]
+fn a_single_vantage_is_no_total_loss() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::DownForWitnessOnly;
+    story.run(290);
+    check(&story, LOST, Stage::Suspect, GatePosition::Open, &waits(WaitReason::Confirmation));
+}
+
+#[test]
+fn vantages_that_disagree_have_no_vote() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::VantagesDisagree;
+    story.run(900);
+    check(&story, LOST, Stage::Serving, GatePosition::Open, &Action::Stay);
+    let view = &story.decision().assessments[&StampId::from(LOST)].views[&EvidenceClass::Direct];
+    assert_eq!((view.verdict, view.discounted), (Verdict::Unobserved, Some(Discount::VantagesDisagree)));
+}
+
+#[test]
+fn what_direct_contradicts_is_never_enough() {
+    for (edge, traffic) in [(Some(100), None), (None, Some(100)), (Some(100), Some(100))] {
+        let mut story = Story::calm(2);
+        story.scene(LOST).edge = edge;
+        story.scene(LOST).traffic = traffic;
+        story.run(1_200);
+        check(&story, LOST, Stage::Suspect, GatePosition::Open, &waits(WaitReason::Contradiction));
+    }
+}
+
+#[test]
+fn the_platform_alone_never_cordons_but_grows_the_survivor() {
+    let mut story = Story::calm(2);
+    story.platform(LOST, Standing::Fired);
+    story.run(3_600);
+    check(&story, LOST, Stage::Suspect, GatePosition::Open, &Action::Stay);
+    assert_eq!(story.case(OTHER).floor, Some(5), "600 requests per second x 1.15 over 150");
+    assert!(story.scenes[&StampId::from(OTHER)].our_floor.is_some_and(|(minimum, _)| minimum == 5));
+    assert_eq!(story.case(LOST).floor, None);
+}
+
+#[test]
+fn a_resolved_alert_is_unobserved_and_never_healthy() {
+    let mut story = Story::calm(2);
+    story.platform(LOST, Standing::Fired);
+    story.run(60);
+    story.platform(LOST, Standing::Resolved);
+    story.tick();
+    let assessment = &story.decision().assessments[&StampId::from(LOST)];
+    assert_eq!(assessment.views[&EvidenceClass::Platform].verdict, Verdict::Unobserved);
+    assert!(!assessment.platform_active);
+    story.until(LOST, Stage::Serving, 120);
+}
+
+#[test]
+fn data_has_a_voice_in_one_region_and_none_in_two() {
+    let mut story = Story::calm(3);
+    story.scene(LOST).direct = Direct::DownForWitnessOnly;
+    story.scene(LOST).data = Some(Verdict::Unhealthy);
+    let mut shared = story.clone();
+    assert!(story.until(LOST, Stage::Evacuating, 90) >= 60);
+    shared.scene(OTHER).data = Some(Verdict::Unhealthy);
+    shared.run(200);
+    assert_eq!(shared.case(LOST).stage, Stage::Suspect);
+    let view = &shared.decision().assessments[&StampId::from(LOST)].views[&EvidenceClass::Data];
+    assert_eq!(view.discounted, Some(Discount::SharedDependency));
+}
+
+fn gray() -> Story {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::Errors(4);
+    story.scene(LOST).traffic = Some(20);
+    story
+}
+
+#[test]
+fn two_classes_of_gray_cordon_after_90_seconds_and_grow_the_survivor_first() {
+    let mut story = gray();
+    story.scene(OTHER).ready = 2;
+    story.until(LOST, Stage::Evacuating, 120);
+    let classes = vec![EvidenceClass::Traffic, EvidenceClass::Direct];
+    let by = Rule::TwoClasses { classes };
+    check(&story, LOST, Stage::Evacuating, GatePosition::Open, &Action::Cordon { cause: Cause::Gray, by });
+    let bad_since =
+        story.decision().assessments[&StampId::from(LOST)].views[&EvidenceClass::Direct].bad_since;
+    assert_eq!(story.now.since(bad_since.unwrap()).as_secs(), 90);
+    let created: Vec<&Effect> = story.created().iter().map(|step| &step.effect).collect();
+    assert!(matches!(created[..], [Effect::RaiseFloor { minimum: 5, .. }]), "{created:?}");
+    story.run(60);
+    check(&story, LOST, Stage::Evacuating, GatePosition::Open, &waits(WaitReason::SurvivorsReady));
+    story.scene(OTHER).ready = 5;
+    story.tick();
+    check(&story, LOST, Stage::Evacuating, GatePosition::Closed, &Action::CloseGate);
+    story.until(LOST, Stage::Cordoned, 20);
+}
+
+#[test]
+fn one_class_of_gray_needs_300_seconds() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::Errors(4);
+    let took = story.until(LOST, Stage::Evacuating, 400);
+    assert!((300..=320).contains(&took), "{took}");
+}
+
+#[test]
+fn at_the_deadline_as_much_goes_as_the_survivor_can_carry() {
+    let mut story = gray();
+    story.scene(OTHER).ready = 3;
+    story.until(LOST, Stage::Evacuating, 120);
+    story.run(590);
+    assert_eq!(story.case(LOST).gate, GatePosition::Open);
+    story.tick();
+    let partly = Action::EvacuatePartly { open_percent: 58 };
+    check(&story, LOST, Stage::Evacuating, GatePosition::Slice(58), &partly);
+    story.tick();
+    check(&story, LOST, Stage::Evacuating, GatePosition::Slice(58), &held(HoldReason::CapacityShort));
+    assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Slice(58));
+}
+
+#[test]
+fn at_the_deadline_nothing_goes_where_it_would_sink_the_survivor() {
+    let mut story = gray();
+    story.scene(OTHER).ready = 2;
+    story.until(LOST, Stage::Evacuating, 120);
+    story.run(700);
+    check(&story, LOST, Stage::Evacuating, GatePosition::Open, &held(HoldReason::CapacityShort));
+}
+
+#[test]
+fn a_gray_region_that_recovers_before_its_gate_closes_stays() {
+    let mut story = gray();
+    story.scene(OTHER).ready = 2;
+    story.until(LOST, Stage::Evacuating, 120);
+    story.scene(LOST).direct = Direct::Healthy;
+    story.scene(LOST).traffic = Some(0);
+    story.run(200);
+    assert!(matches!(story.case(LOST).stage, Stage::Serving | Stage::Suspect));
+    assert_eq!(story.case(LOST).decided_at, None);
+}
+
+#[test]
+fn overload_gets_capacity_and_no_cordon() {
+    let mut story = Story::calm(2);
+    let full = story.scene(OTHER);
+    full.load_rps = 600.0;
+    full.saturation = 1.0;
+    full.direct = Direct::Full;
+    full.traffic = Some(70);
+    story.run(1_200);
+    check(&story, OTHER, Stage::Suspect, GatePosition::Open, &waits(WaitReason::OverloadRelief));
+    assert_eq!(story.case(OTHER).floor, Some(5));
+    let condition = &story.decision().assessments[&StampId::from(OTHER)].condition;
+    assert!(matches!(condition, Condition::Overloaded { .. }));
+}
+
+#[test]
+fn the_demand_is_the_last_before_the_first_symptom() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::Errors(16);
+    story.scene(LOST).load_rps = 40.0;
+    story.run(60);
+    assert!((story.case(LOST).demand_rps - 300.0).abs() < f64::EPSILON);
+}
+
+#[test]
+fn the_last_serving_stamp_is_never_taken_out() {
+    let mut story = Story::calm(1);
+    story.scene(LOST).direct = Direct::Down;
+    story.scene(LOST).edge = Some(100);
+    story.run(900);
+    check(&story, LOST, Stage::Suspect, GatePosition::Open, &held(HoldReason::LastServing));
+}

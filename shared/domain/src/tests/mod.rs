@@ -1,0 +1,7 @@
+//! The decision core as tables: a world, some time, and what must have been decided.
+
+mod leaving;
+mod guards;
+mod returning;
+mod ledger;
+mod properties;
