@@ -1,0 +1,183 @@
+//! Every built-in scenario, played from seed 1: what happened as a golden text, and the claim it exists for in figures.
+
+#![expect(clippy::unwrap_used, reason = "a test: to panic is to fail")]
+
+use std::collections::BTreeMap;
+
+use domain::StampId;
+use tests::drills::{self, Run};
+
+/// A stamp may be taken out automatically so often within 24 h.
+const CORDONS_MAX: usize = 2;
+/// Cordon may cost all clients together this much: the same draws at other loads differ by less.
+const ALL_MAX: f64 = 1.005;
+/// And the clients of a stamp that never was out this much.
+const SURVIVORS_MAX: f64 = 1.02;
+
+/// Where clients were worse off with Cordon than without: scenario, whose clients, why that is right.
+const WORSE_WITH_CORDON: [(&str, &str, &str); 0] = [];
+
+/// Plays a scenario and holds what must be true of every one against the run.
+async fn sound(name: &str) -> Run {
+    let run = drills::run(&drills::options(drills::scenario(name))).await;
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, run.golden()) });
+    the_audit_holds(&run);
+    nothing_irreversible_was_called(&run);
+    the_budget_and_the_floor_hold(&run);
+    clients_are_no_worse_off(name, &run);
+    run
+}
+
+fn the_audit_holds(run: &Run) {
+    let audit = &run.report.audit;
+    assert!(audit.chain_holds);
+    assert_eq!(audit.replayed, audit.records);
+}
+
+fn nothing_irreversible_was_called(run: &Run) {
+    for exchange in &run.played.exchanges {
+        let path = exchange.path.to_lowercase();
+        assert!(!path.contains("failoverprioritychange") && !path.contains("offlineregion"), "{path}");
+    }
+}
+
+fn the_budget_and_the_floor_hold(run: &Run) {
+    for stamp in &run.played.measurements.stamps {
+        let cordons = run.times_of("cordon", stamp.as_str());
+        assert!(cordons.len() <= CORDONS_MAX, "{stamp} was taken out at {cordons:?}");
+    }
+    for (t, cases) in run.decided_cases() {
+        let all_closed = !cases.is_empty() && cases.values().all(|case| case.gate.percent() == 0);
+        assert!(!all_closed, "every gate is closed at {t} s");
+    }
+}
+
+fn clients_are_no_worse_off(name: &str, run: &Run) {
+    let mut worse = BTreeMap::new();
+    let mut compare = |who: &str, (with, without): (f64, f64), most: f64| {
+        if with > without * most {
+            worse.insert(who.to_owned(), format!("{with:.0} failed with Cordon, {without:.0} without"));
+        }
+    };
+    compare("all clients", run.failed(None), ALL_MAX);
+    let never_out = |stamp: &&StampId| run.times_of("cordon", stamp.as_str()).is_empty();
+    for stamp in run.played.measurements.stamps.iter().filter(never_out) {
+        compare(stamp.as_str(), run.failed(Some(stamp)), SURVIVORS_MAX);
+    }
+    let excused = WORSE_WITH_CORDON.iter().filter(|(scenario, ..)| *scenario == name);
+    for (_, who, reason) in excused {
+        assert!(worse.remove(*who).is_some(), "{who} is no exception any more: {reason}");
+    }
+    assert!(worse.is_empty(), "{worse:?}");
+}
+
+/// The instant of a moment that must have happened.
+fn at(time: Option<u32>) -> u32 {
+    time.unwrap()
+}
+
+#[tokio::test]
+async fn contoso_shoes() {
+    let run = sound("contoso-shoes").await;
+    let (report, times) = (&run.report, &run.report.times);
+    let decision = at(times.decision_s);
+    assert!(decision - at(times.first_symptom_s) <= 150);
+    assert!(at(times.gate_effective_s) - decision <= 60);
+    assert!(times.prescale_in_cordon_commit);
+    let patches: Vec<u32> = run.effects("set_origin").into_iter().map(|(t, _)| t).collect();
+    assert_eq!((report.origin_patches.len(), patches.len()), (2, 2), "disabled once, enabled once");
+    assert!(report.origin_reads >= 4, "each change is read before and after");
+    assert_eq!(times.step_backs_s.iter().map(|(percent, _)| *percent).collect::<Vec<_>>(), [5]);
+    assert_eq!(report.capacity_below_without.seconds, 0);
+    all_serve_without_a_floor(&run);
+}
+
+/// Every stamp serves, with its gate and its origin open, and nothing of ours is left in its autoscale setting.
+fn all_serve_without_a_floor(run: &Run) {
+    for (stamp, end) in &run.report.end {
+        assert_eq!((end.stage.as_str(), end.gate_percent, end.floor), ("serving", 100, None), "{stamp}");
+        assert_eq!(end.origin.as_deref(), Some("Enabled"), "{stamp}");
+    }
+}
+
+fn nobody_was_taken_out(run: &Run) {
+    assert_eq!(run.count("cordon"), 0);
+    assert_eq!(run.effects("set_gate"), []);
+    assert_eq!(run.effects("set_origin"), []);
+}
+
+#[tokio::test]
+async fn alert_without_evidence() {
+    let run = sound("alert-without-evidence").await;
+    nobody_was_taken_out(&run);
+    let raised = run.effects("raise_floor");
+    assert!(!raised.is_empty(), "the alert arms the pre-scaling");
+    assert!(raised.iter().all(|(t, _)| *t >= 900), "not before it was heard: {raised:?}");
+    assert_eq!(run.count("freeze"), 0);
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn false_alarm_one_class() {
+    let run = sound("false-alarm-one-class").await;
+    nobody_was_taken_out(&run);
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn both_regions_at_once() {
+    frozen_and_nobody_out("both-regions-at-once", 600, 1200).await;
+}
+
+#[tokio::test]
+async fn edge_only_failure() {
+    frozen_and_nobody_out("edge-only-failure", 600, 1800).await;
+}
+
+#[tokio::test]
+async fn witness_blind() {
+    frozen_and_nobody_out("witness-blind", 600, 2400).await;
+}
+
+#[tokio::test]
+async fn cosmos_bad_in_two_regions() {
+    frozen_and_nobody_out("cosmos-bad-in-two-regions", 600, 2400).await;
+}
+
+/// The freeze comes with the fault, outlasts it, and ends.
+async fn frozen_and_nobody_out(name: &str, from_s: u32, until_s: u32) -> Run {
+    let run = sound(name).await;
+    nobody_was_taken_out(&run);
+    let freezes: Vec<u32> =
+        run.played.moments.iter().filter(|moment| moment.kind == "freeze").map(|moment| moment.t).collect();
+    assert_eq!(freezes.len(), 2, "begins and ends: {freezes:?}");
+    assert!((from_s..=from_s + 150).contains(&freezes[0]), "{freezes:?}");
+    assert!(freezes[1] >= until_s, "{freezes:?}");
+    all_serve_without_a_floor(&run);
+    run
+}
+
+#[tokio::test]
+async fn gray_failure() {
+    a_gray_region_is_emptied("gray-failure").await;
+}
+
+#[tokio::test]
+async fn gray_failure_n1() {
+    let run = a_gray_region_is_emptied("gray-failure-n1").await;
+    let closed = run.times_of("close_gate", "eastus2");
+    assert_eq!(closed, run.times_of("cordon", "eastus2"), "with capacity to spare nothing is waited for");
+}
+
+async fn a_gray_region_is_emptied(name: &str) -> Run {
+    let run = sound(name).await;
+    let times = &run.report.times;
+    assert!(at(times.decision_s) - at(times.first_symptom_s) <= 240);
+    let closed = run.times_of("close_gate", "eastus2")[0];
+    assert!(at(times.gate_effective_s) - closed <= 60);
+    let (with, without) = run.failed(Some(&StampId::new("centralus")));
+    assert!(with <= without, "{with} failed in Central US with Cordon, {without} without");
+    assert!(times.prescale_in_cordon_commit);
+    assert!(at(times.prescale_s) <= closed, "the survivors grow first");
+    run
+}
