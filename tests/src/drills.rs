@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::{Path, PathBuf};
 
 use cordon::assemble::StoreKind;
 use cordon::drill::{self, DrillOptions, HandlerKind, Moment, Played, Quiet, Report, SHIPPED_POLICY};
@@ -192,4 +193,31 @@ impl Run {
 /// Minutes and seconds since the drill began.
 fn clock(t: u32) -> String {
     format!("{:02}:{:02}", t / 60, t % 60)
+}
+
+/// A directory for the stores of one test; it goes with the value.
+pub struct Directory(PathBuf);
+
+impl Directory {
+    /// An empty one; `name` tells the tests of a process apart.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("cordon-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).expect("a directory for temporary files");
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What stays is in the directory for temporary files.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

@@ -181,3 +181,178 @@ async fn a_gray_region_is_emptied(name: &str) -> Run {
     assert!(at(times.prescale_s) <= closed, "the survivors grow first");
     run
 }
+
+#[tokio::test]
+async fn hard_loss() {
+    the_gate_alone_latches_a_loss("hard-loss").await;
+}
+
+#[tokio::test]
+async fn hard_loss_alerted_early() {
+    the_gate_alone_latches_a_loss("hard-loss-alerted-early").await;
+}
+
+#[tokio::test]
+async fn hard_loss_n1() {
+    let run = the_gate_alone_latches_a_loss("hard-loss-n1").await;
+    let (with, without) = run.failed(Some(&StampId::new("centralus")));
+    assert!(with <= without, "with capacity to spare the neighbours notice nothing: {with}, {without}");
+}
+
+/// With two stamps no origin is touched; the way back is every slice once.
+async fn the_gate_alone_latches_a_loss(name: &str) -> Run {
+    let run = sound(name).await;
+    assert!(at(run.report.times.decision_s) - at(run.report.times.first_symptom_s) <= 150);
+    assert_eq!(run.times_of("cordon", "eastus2").len(), 1);
+    assert_eq!(run.effects("set_origin"), []);
+    each_slice_opened_once(&run);
+    run
+}
+
+fn each_slice_opened_once(run: &Run) {
+    let percents: Vec<u8> = run.report.times.slices_s.iter().map(|(percent, _)| *percent).collect();
+    assert_eq!((percents, run.count("step_back")), (vec![5, 25, 50, 100], 0));
+    assert!(run.report.times.fully_serving_s.is_some());
+}
+
+#[tokio::test]
+async fn arm_down_during_loss() {
+    let run = the_gate_alone_latches_a_loss("arm-down-during-loss").await;
+    assert!(at(run.report.times.gate_effective_s) < 2400, "the gate needs no control plane");
+    let grown = at(run.report.times.capacity_ready_s);
+    assert!((2400..=2400 + 420).contains(&grown), "the capacity follows at once: {grown}");
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn ledger_down_during_loss() {
+    let run = sound("ledger-down-during-loss").await;
+    assert_eq!(run.times_of("cordon", "eastus2").len(), 1);
+    let planned = ["set_gate", "set_origin", "raise_floor"].map(|tag| run.effects(tag)).concat();
+    assert!(planned.iter().all(|(t, _)| *t >= 1200), "nothing without the ledger: {planned:?}");
+    assert!(at(run.report.times.decision_s) <= 1200 + 120, "and once it is back, soon");
+    each_slice_opened_once(&run);
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn controller_lost_while_gate_closed() {
+    let run = the_gate_alone_latches_a_loss("controller-lost-while-gate-closed").await;
+    let first_slice = run.report.times.slices_s[0].1;
+    assert!(first_slice > 6300, "nobody opens it while the controller is away");
+    let (stamp, world) = (StampId::new("eastus2"), &run.played.measurements);
+    // Healthy from 2400 s on, watched by nobody from 1500 s to 6300 s.
+    for t in 2400..first_slice {
+        let share = world.share_routed_to(&stamp, t);
+        assert!(share < 0.01, "{share} of the demand goes to a closed gate at {t} s");
+    }
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn cosmos_region_lost() {
+    let run = sound("cosmos-region-lost").await;
+    assert!(at(run.report.times.decision_s) - at(run.report.times.first_symptom_s) <= 150);
+    assert_eq!(run.times_of("cordon", "eastus2").len(), 1);
+    let (with, without) = run.failed(Some(&StampId::new("centralus")));
+    assert!(with <= without, "the survivors' own clients pay nothing: {with}, {without}");
+    let (with, without) = run.failed(None);
+    assert!(with < without / 5.0, "{with} of {without}");
+    each_slice_opened_once(&run);
+}
+
+#[tokio::test]
+async fn demand_surge() {
+    let run = sound("demand-surge").await;
+    nobody_was_taken_out(&run);
+    assert!(!run.effects("raise_floor").is_empty(), "overload is given capacity");
+    let (with, without) = run.failed(None);
+    assert!(with < without / 2.0, "{with} of {without}");
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn survivor_overloaded_by_loss() {
+    let run = the_gate_alone_latches_a_loss("survivor-overloaded-by-loss").await;
+    assert_eq!(run.times_of("cordon", "centralus"), []);
+    assert!(run.effects("set_gate").iter().all(|(_, stamp)| stamp == "eastus2"));
+    assert!(run.effects("raise_floor").iter().any(|(t, stamp)| stamp == "centralus" && *t <= 750));
+    assert_eq!(run.count("freeze"), 0, "the expected consequence of a loss is no reason to stop");
+}
+
+#[tokio::test]
+async fn survivors_cannot_grow() {
+    let run = sound("survivors-cannot-grow").await;
+    assert_eq!(run.times_of("cordon", "centralus"), []);
+    assert_eq!(run.times_of("emergency_return", "eastus2").len(), 1, "a doubtful region beats none");
+    assert_eq!(run.report.end[&StampId::new("eastus2")].gate_percent, 100);
+}
+
+#[tokio::test]
+async fn survivor_failing_while_first_out() {
+    let run = sound("survivor-failing-while-first-out").await;
+    let back = run.times_of("emergency_return", "eastus2");
+    assert!(back.len() == 1 && (2700..=2760).contains(&back[0]), "opened at once: {back:?}");
+    let other = run.times_of("cordon", "centralus");
+    assert!(other.len() == 1 && other[0] > run.times_of("serve", "eastus2")[0], "{other:?}");
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn relapse() {
+    let run = sound("relapse").await;
+    assert_eq!(run.times_of("cordon", "eastus2").len(), 1, "a step back extends the same cordon");
+    assert!(!run.times_of("restart_window", "eastus2").is_empty(), "a bad sample voids the window");
+    let times = &run.report.times;
+    assert_eq!(times.step_backs_s.iter().map(|(percent, _)| *percent).collect::<Vec<_>>(), [5]);
+    let needs: Vec<&str> =
+        run.moments("start_window", "eastus2").map(|moment| moment.text.as_str()).collect();
+    assert!(needs.last().unwrap().contains("27 min"), "the step back lengthens the window: {needs:?}");
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn resolved_while_bad() {
+    let run = the_gate_alone_latches_a_loss("resolved-while-bad").await;
+    for kind in ["start_window", "open_slice", "return_early", "emergency_return"] {
+        let times = run.times_of(kind, "eastus2");
+        assert!(times.iter().all(|t| *t > 4800), "{kind} while it was gone: {times:?}");
+    }
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn second_region_within_velocity_limit() {
+    let run = sound("second-region-within-velocity-limit").await;
+    assert_eq!(run.times_of("cordon", "eastus2").len(), 1);
+    assert_eq!(run.times_of("cordon", "centralus"), []);
+    let held: Vec<&str> = run.moments("hold", "centralus").map(|moment| moment.text.as_str()).collect();
+    assert!(held.iter().any(|text| text.contains("approval")), "{held:?}");
+    assert!(run.effects("set_gate").iter().all(|(_, stamp)| stamp == "eastus2"));
+    assert!(run.effects("raise_floor").iter().any(|(t, stamp)| stamp == "westus2" && *t < 1200));
+    each_slice_opened_once(&run);
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn three_stamps_latch_frozen_and_thawed() {
+    let run = sound("three-stamps-latch-frozen-and-thawed").await;
+    let times = &run.report.times;
+    assert!(at(times.gate_effective_s) < 900, "the gate does not wait for Front Door's configuration");
+    let latched = run.times_of("latch", "eastus2")[0];
+    assert!((900..3600).contains(&latched), "asked for while frozen: {latched}");
+    assert!(at(times.origin_disabled_s) >= 3600, "and done after the thaw");
+    let (away, back) = (at(times.origin_disabled_effective_s), times.slices_s[0].1);
+    assert!(away < back, "it does not strike after the return has begun: {away}, {back}");
+    assert!(at(times.origin_enabled_s) < back, "the origin is enabled behind the closed gate");
+    assert_eq!(run.report.origin_patches.len(), 2);
+    each_slice_opened_once(&run);
+}
+
+#[test]
+fn every_built_in_scenario_is_played_here() {
+    let text = include_str!("scenarios.rs");
+    for (name, _) in simulator::builtin() {
+        assert!(text.contains(&format!("async fn {}()", name.replace('-', "_"))), "{name} has no test");
+    }
+}
