@@ -1,6 +1,7 @@
 //! Everything across crates.
 
 pub mod conformance;
+pub mod drills;
 pub mod fakes;
 pub mod fixtures;
 pub mod host_double;
