@@ -13,7 +13,8 @@ use crate::policy::{Policy, Span};
 use crate::state::Cause;
 use crate::testing::{Direct, Executor, Plane, STAMPS, Story, TICK_S, shipped};
 use crate::{
-    Effect, EnabledState, EvidenceClass, GatePosition, Order, Purpose, StampId, Standing, Timestamp, Verdict,
+    Effect, EnabledState, EvidenceClass, GatePosition, Order, Purpose, StampId, Standing, StepStatus,
+    Timestamp, Verdict,
 };
 
 /// Runs of the observers in one story, at the most.
@@ -163,6 +164,10 @@ fn removals_are_allowed(story: &Story) {
     if forbidden {
         let removal = story.created().iter().find(|step| step.purpose == Purpose::Removal);
         assert_eq!(removal, None, "while removals are forbidden");
+        let queued = story.steps.iter().map(|stored| &stored.step).find(|step| {
+            step.purpose == Purpose::Removal && matches!(step.status, StepStatus::Pending { .. })
+        });
+        assert_eq!(queued, None, "left in the queue while removals are forbidden");
     }
 }
 
