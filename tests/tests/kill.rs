@@ -16,8 +16,8 @@ const LATER_S: u32 = 90;
 /// each slice of the return; times of the run without kills.
 const KILLS_S: [u32; 14] = [600, 640, 641, 711, 712, 715, 1200, 2400, 2580, 3000, 3460, 3461, 3820, 4001];
 
-async fn played(kill_at: &[u32], latch: bool, directory: &Directory) -> Run {
-    let mut scenario = drills::scenario(if latch { "contoso-shoes" } else { "hard-loss" });
+async fn played(kill_at: &[u32], scenario: &str, directory: &Directory) -> Run {
+    let mut scenario = drills::scenario(scenario);
     scenario.duration_s = DURATION_S;
     let mut options = drills::options(scenario);
     if !kill_at.is_empty() {
@@ -45,8 +45,8 @@ fn the_same_end(killed: &Run, undisturbed: &Run) {
 #[tokio::test]
 async fn a_loss_ends_the_same_however_often_the_handler_is_killed() {
     let directory = Directory::new("kill");
-    let undisturbed = played(&[], false, &directory).await;
-    let killed = played(&KILLS_S, false, &directory).await;
+    let undisturbed = played(&[], "hard-loss", &directory).await;
+    let killed = played(&KILLS_S, "hard-loss", &directory).await;
     the_same_end(&killed, &undisturbed);
     let failed = |run: &Run| run.failed(None).0;
     assert!(
@@ -61,8 +61,9 @@ async fn a_loss_ends_the_same_however_often_the_handler_is_killed() {
 #[tokio::test]
 async fn an_origin_is_changed_once_although_the_handler_dies_while_it_changes() {
     let directory = Directory::new("kill-latch");
-    let undisturbed = played(&[], true, &directory).await;
-    let killed = played(&[1200, 1201, 1210, 1300, 1380, 2580, 2581, 2590, 2730], true, &directory).await;
+    let undisturbed = played(&[], "contoso-shoes", &directory).await;
+    let killed =
+        played(&[1200, 1201, 1210, 1300, 1380, 2580, 2581, 2590, 2730], "contoso-shoes", &directory).await;
     the_same_end(&killed, &undisturbed);
     assert_eq!(killed.report.origin_patches.len(), 2);
 }

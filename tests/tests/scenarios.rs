@@ -194,6 +194,9 @@ async fn hard_loss() {
     the_gate_alone_latches_a_loss("hard-loss").await;
 }
 
+/// OPEN, left out: the alert at 640 s should bring the decision forward from 711 s, for it halves the time in which total
+/// loss by `Direct` alone is believed. That rule is never satisfied: a peer tells of the 502 for a lost stamp as a server
+/// error, which is no total loss.
 #[tokio::test]
 async fn hard_loss_alerted_early() {
     the_gate_alone_latches_a_loss("hard-loss-alerted-early").await;
