@@ -24,7 +24,7 @@ impl Drop for Data {
 
 async fn start(data: &Data) -> HostDouble {
     let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/../policy.toml");
-    let directory = data.0.to_str().unwrap();
+    let directory = data.0.to_str().expect("the temporary directory is text");
     let settings = [
         ("CORDON_ROLE", "controller"),
         ("CORDON_POLICY", policy),
@@ -35,7 +35,9 @@ async fn start(data: &Data) -> HostDouble {
         ("CORDON_STAMP_KEY", "none"),
         ("RUST_LOG", "error"),
     ];
-    HostDouble::start(&binary().unwrap(), &[], &settings).await.unwrap()
+    HostDouble::start(&binary().expect("the binary is built"), &[], &settings)
+        .await
+        .expect("the binary starts")
 }
 
 #[tokio::test]

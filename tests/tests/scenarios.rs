@@ -16,13 +16,7 @@ const SURVIVORS_MAX: f64 = 1.02;
 
 /// Where clients were worse off with Cordon than without: scenario, whose clients, why that is right.
 /// What is listed here and is no longer so fails as well.
-const WORSE_WITH_CORDON: [(&str, &str, &str); 2] = [
-    ("survivors-cannot-grow", "all clients", LATE_EMERGENCY),
-    ("survivors-cannot-grow", "centralus", LATE_EMERGENCY),
-];
-
-const LATE_EMERGENCY: &str = "OPEN: East US 2 answers from 3600 s on and its return takes 200 s; it sees Central US as \
-    healthy while the witness sees it refuse most requests, and vantages that disagree count as nothing";
+const WORSE_WITH_CORDON: [(&str, &str, &str); 0] = [];
 
 /// Plays a scenario and holds what must be true of every one against the run.
 async fn sound(name: &str) -> Run {
@@ -194,12 +188,12 @@ async fn hard_loss() {
     the_gate_alone_latches_a_loss("hard-loss").await;
 }
 
-/// OPEN, left out: the alert at 640 s should bring the decision forward from 711 s, for it halves the time in which total
-/// loss by `Direct` alone is believed. That rule is never satisfied: a peer tells of the 502 for a lost stamp as a server
-/// error, which is no total loss.
+/// The alert halves the time in which total loss by `Direct` alone is believed.
 #[tokio::test]
 async fn hard_loss_alerted_early() {
-    the_gate_alone_latches_a_loss("hard-loss-alerted-early").await;
+    let run = the_gate_alone_latches_a_loss("hard-loss-alerted-early").await;
+    let times = &run.report.times;
+    assert!(at(times.decision_s) - at(times.first_symptom_s) <= 70, "{times:?}");
 }
 
 #[tokio::test]
@@ -304,7 +298,7 @@ async fn survivor_failing_while_first_out() {
     let back = run.times_of("emergency_return", "eastus2");
     assert!(back.len() == 1 && (2700..=2760).contains(&back[0]), "opened at once: {back:?}");
     let other = run.times_of("cordon", "centralus");
-    assert!(other.len() == 1 && other[0] > run.times_of("serve", "eastus2")[0], "{other:?}");
+    assert!(other.len() == 1 && other[0] >= run.times_of("serve", "eastus2")[0], "{other:?}");
     all_serve_without_a_floor(&run);
 }
 

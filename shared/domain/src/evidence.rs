@@ -255,7 +255,12 @@ fn across_vantages(fresh: &[(&str, ClassView)]) -> ClassView {
     let peers: Vec<&ClassView> =
         fresh.iter().filter(|(source, _)| *source != WITNESS).map(|(_, view)| view).collect();
     let mut view = witness.clone();
-    if view.verdict == Verdict::Unhealthy && peers.iter().any(|peer| peer.verdict == Verdict::Healthy) {
+    // Vantages contradict each other about the way to the stamp. A stamp that answered the witness with failure, or with
+    // "full", has been reached: its peers ask its health view, not its application, and contradict nothing.
+    let way =
+        matches!(view.failure, Some(FailureKind::Unreachable | FailureKind::Dns | FailureKind::Auth) | None);
+    if way && view.verdict == Verdict::Unhealthy && peers.iter().any(|peer| peer.verdict == Verdict::Healthy)
+    {
         return view.discounted(Discount::VantagesDisagree);
     }
     let peers_total = peers.iter().filter_map(|peer| peer.total_since).min();

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::arm::{ArmClient, ArmError, ResourceId};
-use super::{Change, ProvisioningState, typed, typed_all};
+use super::{Change, ProvisioningState, is_one_of, typed, typed_all};
 
 /// The API version of every request of this module.
 pub const API_VERSION: &str = "2025-06-01";
@@ -131,10 +131,21 @@ struct OriginBody {
     properties: OriginProperties,
 }
 
+/// ARM is not consistent about the case of its enums.
+fn in_any_case<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<EnabledState, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    match text.as_str() {
+        text if is_one_of(text, &["enabled"]) => Ok(EnabledState::Enabled),
+        text if is_one_of(text, &["disabled"]) => Ok(EnabledState::Disabled),
+        _ => Err(serde::de::Error::unknown_variant(&text, &["Enabled", "Disabled"])),
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct OriginProperties {
     host_name: String,
+    #[serde(deserialize_with = "in_any_case")]
     enabled_state: EnabledState,
     weight: Option<u32>,
     priority: Option<u32>,

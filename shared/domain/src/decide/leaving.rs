@@ -18,6 +18,8 @@ pub(super) fn serving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -
         Condition::Healthy | Condition::Unobserved if assessment.platform_active => {
             suspect(world, case, world.as_of())
         }
+        // Silence clears nobody: absence is not evidence.
+        Condition::Unobserved if case.stage == Stage::Suspect => (case, wait(WaitReason::Recovery, None)),
         Condition::Healthy | Condition::Unobserved => clear(world, case),
         Condition::Suspicious { since, confirmed_at, contradicted_by } => {
             let unhealthy = assessment.views.values().any(|view| view.verdict == Verdict::Unhealthy);

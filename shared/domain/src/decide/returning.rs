@@ -12,6 +12,9 @@ use super::leaving::removal_is_allowed;
 use super::world::{World, act, hold, wait};
 use super::{Action, HoldReason, Ruling, StepBackReason, WaitReason};
 
+/// Share of failed requests from which a full survivor sinks: what is held out then costs a quarter of all requests.
+const SINKING_RATIO: f64 = 0.25;
+
 /// After the last slice the edge's own memory of the closed gate takes one probe detection to pass.
 const EDGE_FORGETS_AFTER: Duration = Duration::from_secs(120);
 
@@ -39,12 +42,12 @@ pub(super) fn emergency(world: &World<'_>, stamp: &StampId, case: &StampCase) ->
     Some((next, act(Action::EmergencyReturn)))
 }
 
-/// So full, for so long, that most of what it gets fails: it serves in name only.
+/// So full, for so long, that a region held out for a doubt would serve its clients better.
 fn is_sinking(world: &World<'_>, stamp: &StampId) -> bool {
     let assessment = world.assessment(stamp);
-    let long = matches!(assessment.condition, crate::assess::Condition::Overloaded { since }
-        if world.as_of().since(since) >= world.policy.confirm.after.get());
-    long && assessment.is_drowning(world.policy.evidence.unhealthy_ratio)
+    // Its case says since when: the evidence itself starts anew with every moment of being full.
+    let long = world.as_of().since(world.case(stamp).since) >= world.policy.confirm.after.get();
+    long && assessment.is_drowning(SINKING_RATIO)
 }
 
 /// Out: latch when it lasts, start the window when it is healthy again.
