@@ -124,6 +124,14 @@ struct Stores {
     audit: Arc<dyn adapters::AuditStore>,
 }
 
+/// What to say when a directory that we were given cannot be made.
+pub(crate) fn not_writable(what: &str, directory: &std::path::Path) -> String {
+    format!(
+        "make the directory for {what}, {}: name one that this user may write",
+        directory.display()
+    )
+}
+
 fn open(settings: &ControllerSettings) -> anyhow::Result<Stores> {
     let (ledger_faults, gate_faults) = (settings.ledger_faults.clone(), settings.gate_faults.clone());
     Ok(match &settings.store {
@@ -133,7 +141,8 @@ fn open(settings: &ControllerSettings) -> anyhow::Result<Stores> {
             audit: Arc::new(MemoryAudit::new()),
         },
         StoreKind::Embedded(directory) => {
-            std::fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
+            std::fs::create_dir_all(directory)
+                .with_context(|| not_writable("ledger, gates and audit", directory))?;
             Stores {
                 ledger: Arc::new(FaultyLedger::new(
                     EmbeddedLedger::open(&directory.join("ledger.redb"))?,

@@ -452,3 +452,46 @@ async fn the_feed_copies_the_audit_and_remembers_its_place() {
         assert_eq!(feed(function).deliver().await.unwrap(), 0, "{function:?} goes on where it stopped");
     }
 }
+
+/// Two quiet minutes: enough for ARM to be read.
+const QUIET_MINUTES: &str = r#"
+name = "quiet"
+title = "Nothing happens"
+description = "Nothing happens."
+duration_s = 120
+
+[[stamps]]
+id = "eastus2"
+region = "eastus2"
+native_share = 0.75
+instances_min = 20
+instances_max = 30
+instances_initial = 20
+
+[[stamps]]
+id = "centralus"
+region = "centralus"
+native_share = 0.25
+instances_min = 7
+instances_max = 30
+instances_initial = 7
+"#;
+
+#[tokio::test]
+async fn a_drill_makes_the_directory_for_its_exchanges_or_says_that_it_cannot() {
+    let directory = Directory::new();
+    let scenario = directory.0.join("quiet.toml");
+    std::fs::write(&scenario, QUIET_MINUTES).unwrap();
+    let scenario = scenario.to_str().unwrap();
+    let exchanges = directory.0.join("made/on/the/way");
+    let common = ["drill", "--scenario", scenario, "--quiet", "--store", "memory", "--record"];
+
+    let ran = run(&[common.as_slice(), &[exchanges.to_str().unwrap()]].concat()).await;
+    assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
+    assert!(std::fs::read_dir(&exchanges).unwrap().count() > 0);
+
+    // A file stands where the directory should.
+    let ran = run(&[common.as_slice(), &[scenario]].concat()).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    assert!(ran.err.contains("name one that this user may write"), "{}", ran.err);
+}
