@@ -126,10 +126,7 @@ struct Stores {
 
 /// What to say when a directory that we were given cannot be made.
 pub(crate) fn not_writable(what: &str, directory: &std::path::Path) -> String {
-    format!(
-        "make the directory for {what}, {}: name one that this user may write",
-        directory.display()
-    )
+    format!("make the directory for {what}, {}: name one that this user may write", directory.display())
 }
 
 fn open(settings: &ControllerSettings) -> anyhow::Result<Stores> {
