@@ -25,8 +25,12 @@ pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, Func
     let records: Vec<AuditRecord> =
         envelope.batch("documents")?.into_iter().filter_map(audit_record).collect();
     let mut posts = JoinSet::new();
-    for target in &app.controller.policy.notify {
-        posts.spawn(deliver(app.outbound.clone(), target.clone(), records.clone()));
+    for policy in app.controllers.policies() {
+        let theirs: Vec<AuditRecord> =
+            records.iter().filter(|record| record.workload == policy.workload.name).cloned().collect();
+        for target in policy.notify.iter().filter(|_| !theirs.is_empty()) {
+            posts.spawn(deliver(app.outbound.clone(), target.clone(), theirs.clone()));
+        }
     }
     let mut reply = Reply::default();
     while let Some(finished) = posts.join_next().await {
