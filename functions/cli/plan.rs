@@ -71,6 +71,7 @@ fn print(forecast: &Forecast, out: &mut dyn Write) -> anyhow::Result<()> {
     let steps = forecast.steps.iter().map(|step| format!("{} (undone within {} s)", step.text, step.undo_s));
     for (title, lines) in [
         ("would do", steps.collect::<Vec<_>>()),
+        ("would do if every cause were allowed to act", forecast.unenforced.clone()),
         ("under way", forecast.under_way.clone()),
         ("refused by a safety rule", forecast.refused.clone()),
         ("because", forecast.because.clone()),

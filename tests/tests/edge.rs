@@ -246,6 +246,7 @@ fn record(seq: u64) -> AuditRecord {
         decision: json!({"kind": "cordon"}),
         findings: json!([]),
         steps: json!([]),
+        explanation: Value::Null,
         consumed: vec![],
         situation: json!({"large": true}),
         policy_hash: String::new(),
@@ -297,7 +298,11 @@ async fn a_dead_target_delays_and_fails_nobody() {
         }
     })
     .await;
-    let reply = host.change_feed("notify", &[fed(&record(7)), fed(&record(8))]).await.unwrap();
+    // One that only observes is in the audit and calls nobody.
+    let mut observed = record(9);
+    observed.explanation = json!({ "notices": ["observed"] });
+    let observed = fed(&observed.sealed());
+    let reply = host.change_feed("notify", &[fed(&record(7)), observed, fed(&record(8))]).await.unwrap();
     assert!(
         reply.logs.iter().any(|line| line.starts_with("dead: record 7 not delivered")),
         "{:?}",
