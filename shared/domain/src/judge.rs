@@ -183,7 +183,8 @@ fn digest(judgement: &Judgement) -> String {
                 case.floor,
                 case.cause,
                 case.ramp.map(|ramp| ramp.slice),
-                case.latched_at.is_some()
+                case.latched_at.is_some(),
+                case.cannot_grow.is_some()
             ]);
             Some((stamp, (wanted, settled(&decision.rulings.get(stamp)?.action))))
         })

@@ -20,6 +20,7 @@ pub mod fold;
 pub mod evidence;
 pub mod assess;
 pub mod capacity;
+pub mod harm;
 
 pub mod decide;
 pub mod plan;

@@ -198,6 +198,10 @@ pub enum HoldReason {
     LastServing,
     /// The survivors cannot carry it, and doing nothing harms less.
     CapacityShort,
+    /// More requests would fail than if nothing is done.
+    MoreHarm,
+    /// Its own tag says that it is on its way out: it does not come back.
+    Draining,
     /// The topology is too old.
     TopologyStale,
     /// The gate store cannot be read.
@@ -285,6 +289,7 @@ pub fn decide(situation: &Situation, policy: &Policy, barred: &BTreeSet<StampId>
         assessments = assess(&state, policy);
     }
     settle_demand(&mut state, &assessments);
+    capacity::learn_growth(&mut state, policy);
     let mut decision = Decision {
         basis: Basis::Judged,
         cases: BTreeMap::new(),

@@ -4,5 +4,6 @@ mod leaving;
 mod guards;
 mod returning;
 mod ledger;
+mod capacity;
 mod modes;
 mod properties;
