@@ -1,5 +1,7 @@
 //! Decisions in words, for the person at three in the morning. Words only: nothing here is read back by a machine.
 
+pub mod why;
+
 use std::time::Duration;
 
 use crate::assess::{Assessment, Condition, Rule};

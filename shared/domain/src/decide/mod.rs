@@ -15,6 +15,7 @@ use crate::policy::Policy;
 use crate::state::{Cause, Freeze, Stage, StampCase, WorkloadState};
 use crate::{GateDocument, StampId, StoredStep, Timestamp};
 
+pub(crate) use returning::load_allowed;
 use world::World;
 
 /// What the gate store said of one gate in this evaluation.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::harm::{self, Harm, Here};
-use crate::policy::RampKind;
+use crate::policy::{Policy, RampKind};
 use crate::state::{Cause, RampRun, Stage, StampCase, WindowRun};
 use crate::{EnabledState, EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
 
@@ -351,10 +351,15 @@ fn step_back_reason(
     {
         return Some(StepBackReason::Unobserved);
     }
-    let expected = case.demand_rps * f64::from(percent_of(world, ramp.slice)) / 100.0;
-    let allowed = expected * world.policy.ramp.load_factor_max + case.demand_rps * LOAD_SLACK_SHARE;
+    let allowed = load_allowed(case.demand_rps, ramp.slice, world.policy);
     let partial = case.gate != GatePosition::Open;
     (partial && arriving(world, stamp, ramp.since) > allowed).then_some(StepBackReason::TooMuchLoad)
+}
+
+/// Requests per second that a slice may bring before it steps back.
+pub(crate) fn load_allowed(demand_rps: f64, slice: u32, policy: &Policy) -> f64 {
+    let percent = percent_in(policy, slice);
+    demand_rps * f64::from(percent) / 100.0 * policy.ramp.load_factor_max + demand_rps * LOAD_SLACK_SHARE
 }
 
 fn arriving(world: &World<'_>, stamp: &StampId, since: Timestamp) -> f64 {
@@ -401,8 +406,9 @@ fn last_slice(world: &World<'_>) -> u32 {
 }
 
 fn percent_of(world: &World<'_>, slice: u32) -> u8 {
-    usize::try_from(slice)
-        .ok()
-        .and_then(|index| world.policy.ramp.percents.get(index).copied())
-        .unwrap_or(100)
+    percent_in(world.policy, slice)
+}
+
+fn percent_in(policy: &Policy, slice: u32) -> u8 {
+    usize::try_from(slice).ok().and_then(|index| policy.ramp.percents.get(index).copied()).unwrap_or(100)
 }

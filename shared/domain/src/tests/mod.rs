@@ -6,4 +6,5 @@ mod returning;
 mod ledger;
 mod capacity;
 mod modes;
+mod explanation;
 mod properties;
