@@ -119,11 +119,11 @@ async fn list(args: &ListArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
 async fn show(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let source = args.source.open()?;
     let page = source.page(args.seq.saturating_sub(1)).await?;
-    let Some(record) = page.into_iter().find(|record| record.seq == args.seq) else {
+    let Some(record) = &page.into_iter().find(|record| record.seq == args.seq) else {
         bail!("there is no audit record {}; `cordon audit list` shows which there are", args.seq);
     };
     if args.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&record)?)?;
+        writeln!(out, "{}", serde_json::to_string_pretty(record)?)?;
         return Ok(Exit::Done);
     }
     writeln!(out, "record {} of {}, generation {}", record.seq, record.workload, record.generation)?;
@@ -136,6 +136,8 @@ async fn show(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     for (title, lines) in [
         ("because", record.because.clone()),
         ("planned", planned.collect()),
+        ("rejected", in_words(record, "alternatives")),
+        ("otherwise", in_words(record, "counterfactuals")),
         ("events", record.consumed.clone()),
     ] {
         if !lines.is_empty() {
@@ -147,6 +149,12 @@ async fn show(args: &ShowArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     }
     writeln!(out, "\nhash {}\nthe decision and its situation: add --json", record.hash)?;
     Ok(Exit::Done)
+}
+
+/// What the record's explanation says of one matter, in words; nothing in records from before there was any.
+fn in_words(record: &AuditRecord, matter: &str) -> Vec<String> {
+    let all = record.explanation[matter].as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().filter_map(|one| Some(one["in_words"].as_str()?.to_owned())).collect()
 }
 
 async fn export(args: &ExportArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {

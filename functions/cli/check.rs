@@ -119,6 +119,7 @@ fn capacity(policy: &Policy) -> Vec<String> {
     let most = f64::from(capacity.instances_max) * capacity.instance_rps / capacity.headroom;
     let spread = match capacity.redistribution {
         Redistribution::Proportional => "its load spreads in proportion",
+        Redistribution::Nearest => "its load goes to the nearest region",
         Redistribution::WorstCase => "all of its load may land on any one of them",
     };
     vec![

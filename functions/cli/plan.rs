@@ -75,6 +75,8 @@ fn print(forecast: &Forecast, out: &mut dyn Write) -> anyhow::Result<()> {
         ("under way", forecast.under_way.clone()),
         ("refused by a safety rule", forecast.refused.clone()),
         ("because", forecast.because.clone()),
+        ("rejected", forecast.alternatives.clone()),
+        ("otherwise", forecast.counterfactuals.clone()),
     ] {
         if !lines.is_empty() {
             writeln!(out, "\n{title}")?;

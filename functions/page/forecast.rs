@@ -1,6 +1,7 @@
 //! What the next evaluation would do, and why not: judged now, nothing committed.
 
 use domain::decide::Situation;
+use domain::explanation::Explanation;
 use domain::judge::{Judgement, judge};
 use domain::{Policy, Timestamp, explain};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,12 @@ pub struct Forecast {
     pub under_way: Vec<String>,
     /// What the safety rules would refuse.
     pub refused: Vec<String>,
+    /// What was not done instead, and why not.
+    #[serde(default)]
+    pub alternatives: Vec<String>,
+    /// What would have had to be otherwise.
+    #[serde(default)]
+    pub counterfactuals: Vec<String>,
     /// What would be done besides if every cause were allowed to act.
     #[serde(default)]
     pub unenforced: Vec<String>,
@@ -37,11 +44,13 @@ pub struct PlannedStep {
 impl Forecast {
     /// Judges a situation.
     pub fn of(situation: &Situation, policy: &Policy) -> Self {
-        Self::from_judgement(situation, &judge(situation, policy))
+        Self::from_judgement(situation, &judge(situation, policy), policy)
     }
 
     /// A judgement in words.
-    pub(super) fn from_judgement(situation: &Situation, judgement: &Judgement) -> Self {
+    pub(super) fn from_judgement(situation: &Situation, judgement: &Judgement, policy: &Policy) -> Self {
+        let explanation = Explanation::of(situation, judgement, policy);
+        let as_of = situation.state.as_of;
         let (headline, because) = explain::decision(&judgement.decision);
         let steps = judgement.plan.created.iter().map(|step| PlannedStep {
             text: explain::effect(&step.effect),
@@ -57,6 +66,12 @@ impl Forecast {
             under_way: live.map(|stored| explain::effect(&stored.step.effect)).collect(),
             refused: refused
                 .map(|finding| format!("{}: {:?}: {}", finding.stamp, finding.rule, finding.text))
+                .collect(),
+            alternatives: explanation.alternatives.iter().map(explain::why::rejected).collect(),
+            counterfactuals: explanation
+                .counterfactuals
+                .iter()
+                .map(|found| explain::why::counterfactual(found, as_of))
                 .collect(),
             unenforced: judgement.shadow.as_ref().map(explain::shadow).unwrap_or_default(),
         }

@@ -234,7 +234,7 @@ fn live_steps(out: &mut String, picture: &Picture<'_>) -> fmt::Result {
 }
 
 fn next_evaluation(out: &mut String, picture: &Picture<'_>) -> fmt::Result {
-    let forecast = Forecast::from_judgement(picture.situation, picture.judgement);
+    let forecast = Forecast::from_judgement(picture.situation, picture.judgement, picture.policy);
     out.write_str("<h2>What the next evaluation would do</h2>\n")?;
     writeln!(out, "<p>{}.</p>\n<ul>", esc(&forecast.headline))?;
     for step in &forecast.steps {

@@ -34,8 +34,8 @@ pub struct AuditRecord {
     pub findings: Value,
     /// The steps that the commit planned or changed, each with its undo time.
     pub steps: Value,
-    /// What explains the decision, as JSON: `notices`, and `unenforced`, what the modes kept from being done. Null in
-    /// records from before there was any.
+    /// What explains the decision: `Explanation` as JSON, each alternative and counterfactual with its words, and
+    /// `unenforced`, what the modes kept from being done. Null in records from before there was any.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub explanation: Value,
     /// The inbox items that the commit consumed.

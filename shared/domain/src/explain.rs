@@ -1,5 +1,7 @@
 //! Decisions in words, for the person at three in the morning. Words only: nothing here is read back by a machine.
 
+pub mod why;
+
 use std::time::Duration;
 
 use crate::assess::{Assessment, Condition, Rule};
@@ -159,6 +161,14 @@ pub fn decision(decision: &Decision) -> (String, Vec<String>) {
             }
         }
     }
+    because.extend(decision.cases.iter().filter_map(|(stamp, case)| {
+        let found = case.cannot_grow?;
+        let missing = found.asked.saturating_sub(found.ready);
+        Some(format!(
+            "{stamp} cannot grow: {} of {} instances are ready, {missing} missing; believed until {}",
+            found.ready, found.asked, found.until
+        ))
+    }));
     because.extend(quiet);
     let headline = if news.is_empty() { "nothing to do".to_owned() } else { news.join("; ") };
     (headline, because)
@@ -300,6 +310,8 @@ pub const fn hold(reason: HoldReason) -> &'static str {
         HoldReason::NeedsAcknowledgement => "its return needs an operator's acknowledgement",
         HoldReason::LastServing => "nothing else would serve",
         HoldReason::CapacityShort => "the survivors cannot carry it, and doing nothing harms less",
+        HoldReason::MoreHarm => "more requests would fail than if nothing is done",
+        HoldReason::Draining => "it is on its way out by its own tag",
         HoldReason::TopologyStale => "the topology is too old",
         HoldReason::GateUnreadable => "the gate store cannot be read",
         HoldReason::FactsStale => "the control plane was not read lately",

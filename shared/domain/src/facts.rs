@@ -19,6 +19,9 @@ pub struct Facts {
     /// Capacity as the control plane shows it, by stamp.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity: BTreeMap<StampId, CapacityFacts>,
+    /// How much more the quota allows, by stamp.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quota: BTreeMap<StampId, QuotaFacts>,
     /// What the stamp says of its own load, by stamp.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub load: BTreeMap<StampId, LoadFacts>,
@@ -98,6 +101,15 @@ pub struct CapacityFacts {
     /// When our own profile expires by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub our_floor_until: Option<Timestamp>,
+}
+
+/// How much more the quota of a stamp's region allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct QuotaFacts {
+    /// When it was read.
+    pub read_at: Timestamp,
+    /// Instances of the stamp's size that may be added.
+    pub headroom_instances: u32,
 }
 
 /// What the stamp's ungated view says of its load.

@@ -11,7 +11,7 @@ use crate::facts::Facts;
 use crate::policy::Policy;
 use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
 use crate::state::{
-    Approval, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage, StampCase, WorkloadState,
+    Approval, CannotGrow, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage, StampCase, WorkloadState,
 };
 use crate::step::{Effect, FailureCode, Step, StepOutcome, StepResult, StepStatus};
 use crate::{EvidenceClass, StampId, StoredStep, Timestamp};
@@ -79,7 +79,7 @@ pub fn fold(
             ItemBody::Outcome { outcome } => {
                 if let Some(step) = conclude(steps, outcome, policy) {
                     notes.push(FoldNote::StepEnded { text: in_words(step) });
-                    remember_floor(state, step, &outcome.result);
+                    remember_floor(state, step, outcome, policy);
                 }
             }
             ItemBody::Refused { refusal } => notes.push(FoldNote::Refused { refusal: refusal.clone() }),
@@ -182,6 +182,11 @@ fn take_facts(state: &mut WorkloadState, facts: &Facts, at: Timestamp) -> Vec<Fo
             state.capacity.insert(stamp.clone(), capacity.clone());
         }
     }
+    for (stamp, quota) in &facts.quota {
+        if newer(state.quota.get(stamp).map(|old| old.read_at), quota.read_at) {
+            state.quota.insert(stamp.clone(), *quota);
+        }
+    }
     for (stamp, view) in &facts.gated_view {
         if newer(state.gated_view.get(stamp).map(|old| old.observed_at), view.observed_at) {
             state.gated_view.insert(stamp.clone(), *view);
@@ -223,6 +228,7 @@ fn take_topology(
         state.evidence.remove(stamp);
         state.origins.remove(stamp);
         state.capacity.remove(stamp);
+        state.quota.remove(stamp);
         state.load.remove(stamp);
         state.gated_view.remove(stamp);
         notes.push(FoldNote::TopologyChanged { text: format!("{stamp} is gone; its case is closed") });
@@ -268,17 +274,28 @@ fn conclude<'a>(steps: &'a mut [StoredStep], outcome: &StepOutcome, policy: &Pol
 }
 
 /// What we set is ours to give back; what somebody else changed meanwhile is not.
-fn remember_floor(state: &mut WorkloadState, step: &Step, result: &StepResult) {
+fn remember_floor(state: &mut WorkloadState, step: &Step, outcome: &StepOutcome, policy: &Policy) {
+    let as_of = state.as_of;
+    let ready = crate::capacity::ready_instances(state, step.effect.stamp()).unwrap_or(0);
     let Some(case) = state.cases.get_mut(step.effect.stamp()) else { return };
-    match (&step.effect, result) {
+    match (&step.effect, &outcome.result) {
         (Effect::RaiseFloor { minimum, .. }, StepResult::Done { recorded }) => {
-            case.floor_recorded = recorded.or(Some(*minimum))
+            let set = recorded.unwrap_or(*minimum);
+            if case.floor_recorded.is_none_or(|before| before < set) {
+                case.floor_set_at = Some(outcome.at);
+            }
+            case.floor_recorded = Some(set);
+        }
+        (Effect::RaiseFloor { minimum, .. }, StepResult::Failed { code: FailureCode::CapacityShort, .. }) => {
+            let until = as_of + policy.capacity.grow_retry.get();
+            case.cannot_grow = Some(CannotGrow { since: as_of, until, ready, asked: *minimum });
         }
         (
             Effect::RestoreFloor { .. },
             StepResult::Done { .. } | StepResult::Failed { code: FailureCode::NotOurs, .. },
         ) => {
             case.floor_recorded = None;
+            case.floor_set_at = None;
         }
         _ => {}
     }

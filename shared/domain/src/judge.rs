@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::{AuditRecord, hex};
 use crate::decide::{Action, Basis, Decision, Situation, decide};
+use crate::explanation::Explanation;
 use crate::fold::FoldNote;
 use crate::lint::{Finding, lint};
 use crate::plan::{Plan, plan};
@@ -183,7 +184,8 @@ fn digest(judgement: &Judgement) -> String {
                 case.floor,
                 case.cause,
                 case.ramp.map(|ramp| ramp.slice),
-                case.latched_at.is_some()
+                case.latched_at.is_some(),
+                case.cannot_grow.is_some()
             ]);
             Some((stamp, (wanted, settled(&decision.rulings.get(stamp)?.action))))
         })
@@ -257,7 +259,7 @@ fn record(
         decision: serde_json::to_value(&judgement.decision).unwrap_or(Value::Null),
         findings: serde_json::to_value(&judgement.findings).unwrap_or(Value::Null),
         steps: Value::Array(steps),
-        explanation: explanation(situation, judgement),
+        explanation: explanation(situation, judgement, policy),
         consumed: consumed.iter().map(ToString::to_string).collect(),
         situation: serde_json::to_value(situation).unwrap_or(Value::Null),
         policy_hash: policy_hash(policy),
@@ -267,8 +269,8 @@ fn record(
 }
 
 /// What else the record says, all of it computed from the situation and the judgement.
-fn explanation(situation: &Situation, judgement: &Judgement) -> Value {
-    let mut explanation = json!({ "notices": crate::notice::notices(situation, judgement) });
+fn explanation(situation: &Situation, judgement: &Judgement, policy: &Policy) -> Value {
+    let mut explanation = Explanation::of(situation, judgement, policy).in_record(situation.state.as_of);
     if let Some(shadow) = &judgement.shadow {
         explanation["unenforced"] = shadow.in_record();
     }
@@ -355,7 +357,8 @@ pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<(), ReplayError> 
     }
     let judgement = if marked { unjudged(&situation) } else { judge(&situation, policy) };
     // Records from before explanations have none.
-    let explained = record.explanation.is_null() || explanation(&situation, &judgement) == record.explanation;
+    let explained =
+        record.explanation.is_null() || explanation(&situation, &judgement, policy) == record.explanation;
     let again = serde_json::to_value(judgement.decision).unwrap_or(Value::Null);
     if again == record.decision && explained { Ok(()) } else { Err(ReplayError::Different { seq }) }
 }

@@ -20,6 +20,7 @@ pub mod fold;
 pub mod evidence;
 pub mod assess;
 pub mod capacity;
+pub mod harm;
 
 pub mod decide;
 pub mod plan;
@@ -27,6 +28,9 @@ pub mod lint;
 pub mod judge;
 pub mod shadow;
 pub mod notice;
+pub mod alternatives;
+pub mod counterfactual;
+pub mod explanation;
 mod transition;
 pub mod audit;
 pub mod explain;

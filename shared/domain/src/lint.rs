@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::assess::Assessment;
 use crate::capacity;
-use crate::decide::{Decision, GateRead, Situation};
+use crate::decide::{Action, Decision, GateRead, Situation};
+use crate::harm;
 use crate::plan::Plan;
 use crate::policy::{Mode, Policy};
 use crate::state::{Cause, Stage};
@@ -75,6 +76,9 @@ pub fn lint(plan: &Plan, decision: &Decision, situation: &Situation, policy: &Po
         if step.purpose == Purpose::Removal {
             floor(step, decision, situation, policy, &mut found);
             pace(step, decision, situation, &mut found);
+        } else if steps_back(step, decision) {
+            // Labelled maintenance, since freeze and pause do not stop it; the floor counts all the same.
+            floor(step, decision, situation, policy, &mut found);
         }
         if !cause_acts(step, decision, policy) {
             found(SafetyRule::S12, "the cause's mode does not allow acting");
@@ -127,11 +131,41 @@ fn floor(step: &Step, decision: &Decision, situation: &Situation, policy: &Polic
     if remaining < usize::try_from(policy.capacity.regions_min).unwrap_or(usize::MAX) {
         found(SafetyRule::S1, "fewer regions than the floor would stay effective");
     }
-    if matches!(step.effect, Effect::SetGate { .. })
-        && sinks_the_survivors(stamp, &after, decision, situation, policy)
-    {
-        found(SafetyRule::S2, "effective ready capacity would fall below what is needed");
+    if let Effect::SetGate { position, .. } = &step.effect {
+        if step.purpose == Purpose::Removal
+            && does_more_harm(stamp, *position, &after, decision, situation, policy)
+        {
+            found(SafetyRule::S2, "more requests would fail than if nothing is done");
+        }
+        // What a step back closes has failed its test; what it costs the ruling has weighed.
+        if step.purpose == Purpose::Removal && sinks_the_survivors(stamp, &after, decision, situation, policy)
+        {
+            found(SafetyRule::S2, "effective ready capacity would fall below what is needed");
+        }
     }
+}
+
+fn steps_back(step: &Step, decision: &Decision) -> bool {
+    let ruling = decision.rulings.get(step.effect.stamp()).map(|ruling| &ruling.action);
+    matches!(step.effect, Effect::SetGate { .. }) && matches!(ruling, Some(Action::StepBack { .. }))
+}
+
+/// The zero-harm rule, from the gate as it binds now to the gate as it would.
+fn does_more_harm(
+    stamp: &StampId,
+    to: GatePosition,
+    after: &crate::state::WorkloadState,
+    decision: &Decision,
+    situation: &Situation,
+    policy: &Policy,
+) -> bool {
+    let from = match situation.gates.get(stamp) {
+        Some(GateRead::Is { document }) if after.as_of < document.expires_at => document.position,
+        _ => GatePosition::Open,
+    };
+    decision.assessments.get(stamp).is_some_and(|assessment| {
+        harm::of_removal(after, stamp, (from.percent(), to.percent()), assessment, policy).exceeds()
+    })
 }
 
 fn is_dead(assessment: &Assessment) -> bool {

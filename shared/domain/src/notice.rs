@@ -24,6 +24,8 @@ pub enum Notice {
     NeedsAcknowledgement,
     /// Something else is held, with its reason.
     Held,
+    /// A region does not grow as it was asked to.
+    CannotGrow,
     /// Something in mode `advise` was not done: an operator may want to do it.
     Advised,
     /// Something in mode `observe` was not done. The record has it; nobody is called for it alone.
@@ -39,6 +41,9 @@ pub(crate) fn notices(situation: &Situation, judgement: &Judgement) -> BTreeSet<
         decision.rulings.values().filter_map(|ruling| of(&ruling.action)).collect();
     if decision.freeze.is_some() {
         kinds.insert(Notice::Frozen);
+    }
+    if decision.cases.values().any(|case| case.cannot_grow.is_some()) {
+        kinds.insert(Notice::CannotGrow);
     }
     if !situation.notes.is_empty() {
         kinds.insert(Notice::Noted);

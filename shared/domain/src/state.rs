@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::facts::{CapacityFacts, EnabledState, GatedView, LoadFacts, OriginFacts, StampFacts};
+use crate::facts::{CapacityFacts, EnabledState, GatedView, LoadFacts, OriginFacts, QuotaFacts, StampFacts};
 use crate::gate::GatePosition;
 use crate::{
     EvidenceClass, FailureKind, Generation, ItemId, Measure, OperationId, StampId, Timestamp, Verdict,
@@ -72,6 +72,12 @@ pub struct StampCase {
     pub floor: Option<u32>,
     /// The floor that we set and have not given back: instances.
     pub floor_recorded: Option<u32>,
+    /// When that floor was set, or last given another chance to be reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor_set_at: Option<Timestamp>,
+    /// It was seen not to grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cannot_grow: Option<CannotGrow>,
     /// When the present case began to show.
     pub first_symptom_at: Option<Timestamp>,
     /// When the cordon was decided.
@@ -110,6 +116,19 @@ pub struct StampCase {
     pub load_samples: VecDeque<LoadSample>,
     /// When it last came back, for the stagger and the restore of the floors.
     pub returned_at: Option<Timestamp>,
+}
+
+/// That a region does not grow: learnt from a scale-out that failed or was not done in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CannotGrow {
+    /// When it was learnt.
+    pub since: Timestamp,
+    /// Believed until then.
+    pub until: Timestamp,
+    /// Instances that were ready.
+    pub ready: u32,
+    /// Instances that were asked for.
+    pub asked: u32,
 }
 
 /// Load samples kept per stamp: at one per 10 s, five minutes.
@@ -303,6 +322,9 @@ pub struct WorkloadState {
     pub origins: BTreeMap<StampId, OriginFacts>,
     /// Capacity as last read.
     pub capacity: BTreeMap<StampId, CapacityFacts>,
+    /// Quotas as last read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quota: BTreeMap<StampId, QuotaFacts>,
     /// Load as the stamps last said.
     pub load: BTreeMap<StampId, LoadFacts>,
     /// The gated views as last seen.
@@ -345,6 +367,7 @@ impl WorkloadState {
             topology: Topology::default(),
             origins: BTreeMap::new(),
             capacity: BTreeMap::new(),
+            quota: BTreeMap::new(),
             load: BTreeMap::new(),
             gated_view: BTreeMap::new(),
             freeze: None,
@@ -374,6 +397,8 @@ impl StampCase {
             origin: EnabledState::Enabled,
             floor: None,
             floor_recorded: None,
+            floor_set_at: None,
+            cannot_grow: None,
             first_symptom_at: None,
             decided_at: None,
             ready_deadline: None,

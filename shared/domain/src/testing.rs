@@ -65,6 +65,8 @@ pub(crate) struct Scene {
     pub(crate) saturation: f64,
     pub(crate) origin: EnabledState,
     pub(crate) our_floor: Option<(u32, Timestamp)>,
+    /// Its own tag says that it is on its way out.
+    pub(crate) draining: bool,
     /// What the gated view answers, if not what the gate says.
     pub(crate) gated_status: Option<u16>,
     /// The control plane answers: topology, origins and capacity are read in every run.
@@ -130,6 +132,7 @@ impl Story {
             saturation: 0.5,
             origin: EnabledState::Enabled,
             our_floor: None,
+            draining: false,
             gated_status: None,
             control_plane: Plane::Up,
         };
@@ -387,7 +390,8 @@ impl Story {
             .map(|(stamp, _)| stamp.clone())
             .collect();
         if up.len() == self.scenes.len() {
-            facts.topology = Some(self.scenes.keys().map(stamp_facts).collect());
+            facts.topology =
+                Some(self.scenes.iter().map(|(stamp, scene)| stamp_facts(stamp, scene)).collect());
         }
         for (stamp, scene) in &self.scenes {
             signals.extend(scene.signals(stamp, now));
@@ -497,7 +501,7 @@ pub(crate) fn signal(
     }
 }
 
-fn stamp_facts(stamp: &StampId) -> StampFacts {
+fn stamp_facts(stamp: &StampId, scene: &Scene) -> StampFacts {
     StampFacts {
         stamp: stamp.clone(),
         region: RegionName::new(stamp.as_str()),
@@ -506,7 +510,7 @@ fn stamp_facts(stamp: &StampId) -> StampFacts {
         autoscale_id: Some(format!("/autoscale/{stamp}")),
         plan_id: None,
         direct_url: format!("https://{stamp}.direct"),
-        state: None,
+        state: scene.draining.then(|| "draining".to_owned()),
     }
 }
 

@@ -116,12 +116,17 @@ fn cordon(
     case.penalty = case.penalty.after_cordon(as_of, world.policy.window.half_life.get());
     // Where Front Door has already moved the load there is nothing to wait for. Anything else, also a stamp that fails
     // every request but still gets its share of them, is moved only as fast as the survivors can take it.
-    if cause == Cause::HardLoss && world.assessment(stamp).is_dropped_by_front_door() {
+    if cause == Cause::HardLoss && leaves_at_once(world, stamp) {
         case.gate = GatePosition::Closed;
     } else {
         case.ready_deadline = Some(as_of + world.policy.gray.ready_deadline.get());
     }
     (case, act(Action::Cordon { cause, by: by.clone() }))
+}
+
+/// Front Door has moved its load, and taking the rest does no more harm than leaving it.
+fn leaves_at_once(world: &World<'_>, stamp: &StampId) -> bool {
+    world.assessment(stamp).is_dropped_by_front_door() && !world.harm_of_removal(stamp, 0).exceeds()
 }
 
 /// Every permission that an automatic cordon needs, the strongest objection first.
@@ -188,17 +193,19 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
     if recovered_before_the_gate(world, stamp) {
         return abandon(world, case);
     }
-    if world.assessment(stamp).is_dropped_by_front_door() || world.survivors_are_ready(stamp) {
+    if leaves_at_once(world, stamp) || world.survivors_are_ready(stamp) {
         case.gate = GatePosition::Closed;
         return (case, act(Action::CloseGate));
     }
-    let open_percent = 100 - movable_percent(world, stamp, &case);
+    let open_percent = 100 - movable_percent(world, stamp);
     let fails_most = case.error_ratio >= world.policy.evidence.unhealthy_ratio;
     if fails_most && open_percent + PARTIAL_MIN_PERCENT <= case.gate.percent() {
         case.gate = GatePosition::from_percent(open_percent);
         return (case, act(Action::EvacuatePartly { open_percent }));
     }
     match case.ready_deadline.filter(|deadline| *deadline > world.as_of()) {
+        // Where a survivor cannot grow there is nothing to wait for.
+        Some(_) if !world.survivors_can_become_ready(stamp) => at_the_deadline(world, stamp, case),
         Some(deadline) => (case, wait(WaitReason::SurvivorsReady, Some(deadline))),
         None => at_the_deadline(world, stamp, case),
     }
@@ -223,13 +230,9 @@ fn withdraw(world: &World<'_>, mut case: StampCase) -> StampCase {
 }
 
 /// Percent of the stamp's load that the survivors can take now, beyond their own demand, with the 5 % of S2 on top.
-fn movable_percent(world: &World<'_>, stamp: &StampId, case: &StampCase) -> u8 {
-    let (ready, demand) = world.survivors_without(stamp);
-    let own = case.demand_rps;
-    let spare = (ready / crate::lint::S2_MARGIN - (demand - own)).max(0.0);
-    let moved = if own > 0.0 { (spare / own * 100.0).clamp(0.0, 100.0) } else { 0.0 };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=100")]
-    let percent = moved.floor() as u8;
+fn movable_percent(world: &World<'_>, stamp: &StampId) -> u8 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0..=100")]
+    let percent = (world.movable_share(stamp) * 100.0).floor() as u8;
     percent
 }
 
@@ -258,7 +261,7 @@ fn abandon(world: &World<'_>, mut case: StampCase) -> (StampCase, Ruling) {
 
 /// The survivors are not ready in time: take as much as they can carry, if that harms less than doing nothing.
 fn at_the_deadline(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
-    let closed_percent = movable_percent(world, stamp, &case);
+    let closed_percent = movable_percent(world, stamp);
     if closed_percent < PARTIAL_MIN_PERCENT && case.gate == GatePosition::Open {
         return (case, hold(HoldReason::CapacityShort));
     }

@@ -15,6 +15,7 @@ use crate::policy::Policy;
 use crate::state::{Cause, Freeze, Stage, StampCase, WorkloadState};
 use crate::{GateDocument, StampId, StoredStep, Timestamp};
 
+pub(crate) use returning::load_allowed;
 use world::World;
 
 /// What the gate store said of one gate in this evaluation.
@@ -198,6 +199,10 @@ pub enum HoldReason {
     LastServing,
     /// The survivors cannot carry it, and doing nothing harms less.
     CapacityShort,
+    /// More requests would fail than if nothing is done.
+    MoreHarm,
+    /// Its own tag says that it is on its way out: it does not come back.
+    Draining,
     /// The topology is too old.
     TopologyStale,
     /// The gate store cannot be read.
@@ -285,6 +290,7 @@ pub fn decide(situation: &Situation, policy: &Policy, barred: &BTreeSet<StampId>
         assessments = assess(&state, policy);
     }
     settle_demand(&mut state, &assessments);
+    capacity::learn_growth(&mut state, policy);
     let mut decision = Decision {
         basis: Basis::Judged,
         cases: BTreeMap::new(),

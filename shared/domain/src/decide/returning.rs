@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::policy::RampKind;
+use crate::harm::{self, Harm, Here};
+use crate::policy::{Policy, RampKind};
 use crate::state::{Cause, RampRun, Stage, StampCase, WindowRun};
 use crate::{EnabledState, EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
 
@@ -130,8 +131,11 @@ pub(super) fn proving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -
         return enable_origin(world, stamp, case);
     }
     let Some(window) = case.window else { return (case, wait(WaitReason::Window, None)) };
-    if needed_early(world, stamp, window) && may_return_early(world, stamp, &case) {
-        let percent = percent_of(world, 0);
+    let percent = percent_of(world, 0);
+    if needed_early(world, stamp, window)
+        && may_return_early(world, stamp, &case)
+        && !harm_of_return(world, stamp, percent).exceeds()
+    {
         open(world, &mut case, 0, GatePosition::from_percent(percent));
         return (case, act(Action::ReturnEarly { percent }));
     }
@@ -161,9 +165,32 @@ fn needed_early(world: &World<'_>, stamp: &StampId, window: WindowRun) -> bool {
         && healthy_for >= world.policy.confirm.alone_after.get()
 }
 
+/// What opening the first slice does: the stamp is well, and may be too small for what it gets.
+fn harm_of_return(world: &World<'_>, stamp: &StampId, percent: u8) -> Harm {
+    harm::of_moving(world.state, stamp, (0, percent), Here::BeyondReady, 0.0, world.policy)
+}
+
+/// What closing the slice again does. What nobody sees is taken to fail; what is merely too much may well be carried.
+fn harm_of_step_back(world: &World<'_>, stamp: &StampId, case: &StampCase, why: StepBackReason) -> Harm {
+    let here = match why {
+        StepBackReason::BadSample => Here::Share(harm::failing_share(world.assessment(stamp))),
+        StepBackReason::Unobserved => Here::Share(1.0),
+        StepBackReason::TooMuchLoad => {
+            let arrives = world.state.load.get(stamp).map_or(0.0, |load| load.requests_per_second);
+            let ready = crate::capacity::ready_rps(world.state, stamp, world.policy).unwrap_or(0.0);
+            Here::Share(if arrives > 0.0 { (1.0 - ready / arrives).max(0.0) } else { 0.0 })
+        }
+    };
+    harm::of_moving(world.state, stamp, (case.gate.percent(), 0), here, 0.0, world.policy)
+}
+
 fn may_return_early(world: &World<'_>, stamp: &StampId, case: &StampCase) -> bool {
     let budget_spent = budget_is_spent(world, case) && !case.acknowledged;
-    !world.is_paused() && world.gate_permission(stamp).is_ok() && !budget_spent && may_readmit(world).is_ok()
+    !world.is_paused()
+        && !crate::capacity::is_draining(world.state, stamp)
+        && world.gate_permission(stamp).is_ok()
+        && !budget_spent
+        && may_readmit(world).is_ok()
 }
 
 fn budget_is_spent(world: &World<'_>, case: &StampCase) -> bool {
@@ -211,6 +238,9 @@ fn may_return(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Result<()
     if world.is_paused() {
         return Err(hold(HoldReason::Paused));
     }
+    if crate::capacity::is_draining(world.state, stamp) {
+        return Err(hold(HoldReason::Draining));
+    }
     world.gate_permission(stamp).map_err(hold)?;
     if budget_is_spent(world, case) && !case.acknowledged {
         return Err(hold(HoldReason::NeedsAcknowledgement));
@@ -241,6 +271,9 @@ pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCas
     };
     if let Some(why) = step_back_reason(world, stamp, &case, ramp) {
         if !world.others_serving(stamp).is_empty() {
+            if harm_of_step_back(world, stamp, &case, why).exceeds() {
+                return (case, hold(HoldReason::MoreHarm));
+            }
             return step_back(world, case, why);
         }
         // A doubtful region beats none: with nothing else serving a slice stays as it is, neither closed nor widened.
@@ -318,10 +351,15 @@ fn step_back_reason(
     {
         return Some(StepBackReason::Unobserved);
     }
-    let expected = case.demand_rps * f64::from(percent_of(world, ramp.slice)) / 100.0;
-    let allowed = expected * world.policy.ramp.load_factor_max + case.demand_rps * LOAD_SLACK_SHARE;
+    let allowed = load_allowed(case.demand_rps, ramp.slice, world.policy);
     let partial = case.gate != GatePosition::Open;
     (partial && arriving(world, stamp, ramp.since) > allowed).then_some(StepBackReason::TooMuchLoad)
+}
+
+/// Requests per second that a slice may bring before it steps back.
+pub(crate) fn load_allowed(demand_rps: f64, slice: u32, policy: &Policy) -> f64 {
+    let percent = percent_in(policy, slice);
+    demand_rps * f64::from(percent) / 100.0 * policy.ramp.load_factor_max + demand_rps * LOAD_SLACK_SHARE
 }
 
 fn arriving(world: &World<'_>, stamp: &StampId, since: Timestamp) -> f64 {
@@ -329,7 +367,7 @@ fn arriving(world: &World<'_>, stamp: &StampId, since: Timestamp) -> f64 {
         .state
         .load
         .get(stamp)
-        .filter(|load| load.observed_at >= since)
+        .filter(|load| load.observed_at > since)
         .map_or(0.0, |load| load.requests_per_second)
 }
 
@@ -368,8 +406,9 @@ fn last_slice(world: &World<'_>) -> u32 {
 }
 
 fn percent_of(world: &World<'_>, slice: u32) -> u8 {
-    usize::try_from(slice)
-        .ok()
-        .and_then(|index| world.policy.ramp.percents.get(index).copied())
-        .unwrap_or(100)
+    percent_in(world.policy, slice)
+}
+
+fn percent_in(policy: &Policy, slice: u32) -> u8 {
+    usize::try_from(slice).ok().and_then(|index| policy.ramp.percents.get(index).copied()).unwrap_or(100)
 }

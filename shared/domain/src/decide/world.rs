@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::assess::{Assessment, Condition};
-use crate::capacity;
+use crate::capacity::{self, Share};
+use crate::harm::{self, Harm};
 use crate::policy::{Mode, Policy};
 use crate::state::{Cause, Freeze, StampCase, WorkloadState};
 use crate::{EnabledState, EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
@@ -140,8 +141,8 @@ impl World<'_> {
             .count()
     }
 
-    /// Ready capacity of the survivors and the demand they would have to carry without `stamp`, in requests per second.
-    pub(super) fn survivors_without(&self, stamp: &StampId) -> (f64, f64) {
+    /// What each survivor would carry without `stamp`.
+    pub(super) fn shares_without(&self, stamp: &StampId) -> BTreeMap<StampId, Share> {
         let out: BTreeSet<StampId> = self
             .state
             .cases
@@ -149,16 +150,38 @@ impl World<'_> {
             .filter(|(other, case)| *other == stamp || case.decided_at.is_some())
             .map(|(other, _)| other.clone())
             .collect();
-        let shares = capacity::shares_without(self.state, &out, self.policy);
-        (
-            shares.values().map(|share| share.ready_rps).sum(),
-            shares.values().map(|share| share.demand_rps).sum(),
-        )
+        capacity::shares_without(self.state, &out, self.policy)
     }
 
     /// Whether every survivor can carry its share now, with the 5 % of S2 on top.
     pub(super) fn survivors_are_ready(&self, stamp: &StampId) -> bool {
-        let (ready, demand) = self.survivors_without(stamp);
-        ready >= demand * crate::lint::S2_MARGIN
+        self.shares_without(stamp).values().all(Share::is_ready)
+    }
+
+    /// Whether waiting can make them ready, as far as is known.
+    pub(super) fn survivors_can_become_ready(&self, stamp: &StampId) -> bool {
+        let shares = self.shares_without(stamp);
+        shares.values().all(|share| share.is_ready() || share.can_become_ready(self.policy))
+    }
+
+    /// Share of the stamp's load that the survivors can take now, beyond what they carry without it, with the 5 % of S2
+    /// on top: 0 to 1. None of them takes more than it can.
+    pub(super) fn movable_share(&self, stamp: &StampId) -> f64 {
+        let own = self.case(stamp).demand_rps;
+        let shares = self.shares_without(stamp);
+        let survivors: Vec<&StampId> = shares.keys().collect();
+        let moved = BTreeMap::from([(stamp, own)]);
+        let parts = capacity::spread(self.state, &moved, &survivors, self.policy);
+        let rooms = shares.iter().filter_map(|(survivor, share)| {
+            let part = parts.get(survivor).copied().filter(|part| *part > 0.0)?;
+            Some((share.ready_rps / crate::lint::S2_MARGIN - (share.demand_rps - part)) / part)
+        });
+        if own > 0.0 && !survivors.is_empty() { rooms.fold(1.0, f64::min).clamp(0.0, 1.0) } else { 0.0 }
+    }
+
+    /// What moving the stamp's gate from where it is wanted now to `percent` does.
+    pub(super) fn harm_of_removal(&self, stamp: &StampId, percent: u8) -> Harm {
+        let from = self.case(stamp).gate.percent();
+        harm::of_removal(self.state, stamp, (from, percent), self.assessment(stamp), self.policy)
     }
 }

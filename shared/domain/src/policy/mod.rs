@@ -230,6 +230,10 @@ pub struct CapacityPolicy {
     pub floor_lifetime: Span,
     /// Floors are taken away this long after the last return.
     pub restore_after: Span,
+    /// A floor that was set and not reached for this long: the region cannot grow.
+    pub grow_within: Span,
+    /// A region that cannot grow is believed not to for this long, then given another chance.
+    pub grow_retry: Span,
     /// Share of the returning region's demand its capacity must cover before the ramp starts, 0 to 1.
     pub return_ready_share: f64,
 }
@@ -240,6 +244,8 @@ pub struct CapacityPolicy {
 pub enum Redistribution {
     /// In proportion to what each carries now.
     Proportional,
+    /// To the survivor whose region is nearest, by the table in `regions`.
+    Nearest,
     /// All of it may land on any one of them.
     WorstCase,
 }

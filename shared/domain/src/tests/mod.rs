@@ -4,5 +4,7 @@ mod leaving;
 mod guards;
 mod returning;
 mod ledger;
+mod capacity;
 mod modes;
+mod explanation;
 mod properties;

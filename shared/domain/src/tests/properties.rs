@@ -7,14 +7,14 @@ use proptest::test_runner::{Config, RngSeed};
 
 use crate::assess::Condition;
 use crate::audit::AuditRecord;
-use crate::decide::Action;
+use crate::decide::{Action, GateRead};
 use crate::judge::replay;
 use crate::policy::{Mode, ModesPolicy, Policy, Span};
 use crate::state::Cause;
 use crate::testing::{Direct, Executor, Plane, STAMPS, Story, TICK_S, shipped};
 use crate::{
-    Effect, EnabledState, EvidenceClass, GatePosition, Order, Purpose, StampId, Standing, StepStatus,
-    Timestamp, Verdict,
+    Effect, EnabledState, EvidenceClass, FailureKind, GatePosition, Order, Purpose, StampId, Standing,
+    StepStatus, Timestamp, Verdict,
 };
 
 /// Runs of the observers in one story, at the most.
@@ -146,6 +146,7 @@ impl Witness {
         self.budget(story);
         removals_are_allowed(story);
         something_is_left(story);
+        no_removal_does_more_harm(story);
         for record in &story.records[self.records..] {
             let stored = serde_json::to_string(record).unwrap();
             let read: AuditRecord = serde_json::from_str(&stored).unwrap();
@@ -185,6 +186,50 @@ fn removals_are_allowed(story: &Story) {
     }
 }
 
+/// No removal whose projected harm exceeds that of doing nothing; worked out here anew, for the one survivor that a
+/// proportional spread with two stamps has.
+fn no_removal_does_more_harm(story: &Story) {
+    for step in story.created().iter().filter(|step| step.purpose == Purpose::Removal) {
+        let (stamp, Effect::SetGate { position, .. }) = (step.effect.stamp(), &step.effect) else { continue };
+        let others: Vec<&StampId> = story.scenes.keys().filter(|other| *other != stamp).collect();
+        let [other] = others[..] else { continue };
+        let case = &story.decision().cases[stamp];
+        let views = &story.decision().assessments[stamp].views;
+        let direct = &views[&EvidenceClass::Direct];
+        let dropped = if direct.is_bad() && direct.failure == Some(FailureKind::Unreachable) {
+            1.0
+        } else {
+            let edge = &views[&EvidenceClass::Edge];
+            if edge.verdict == Verdict::Unhealthy { edge.error_ratio.unwrap_or(1.0) } else { 0.0 }
+        };
+        let ratio = |class: EvidenceClass| {
+            views[&class].error_ratio.filter(|_| views[&class].verdict != Verdict::Unobserved)
+        };
+        let fails = if direct.verdict == Verdict::Unhealthy && direct.total_since.is_some() {
+            1.0
+        } else {
+            ratio(EvidenceClass::Traffic).or(ratio(EvidenceClass::Direct)).unwrap_or(1.0)
+        };
+        let survivor = story.decision().cases[other].demand_rps;
+        let load = &story.state.load.get(other);
+        let fresh = load.filter(|load| story.state.as_of.since(load.observed_at).as_secs() <= 60);
+        let ready = fresh.map_or(survivor, |load| f64::from(load.ready_instances) * 150.0);
+        let disabled = story.state.origins[other].enabled == EnabledState::Disabled;
+        let failing = |percent: u8| {
+            let gets = (f64::from(percent) / 100.0).min(1.0 - dropped) * case.demand_rps;
+            let arrives = survivor + case.demand_rps - gets;
+            let over = if disabled { case.demand_rps - gets } else { (arrives - ready).max(0.0) };
+            gets * fails + over
+        };
+        let before = match &story.gates[stamp] {
+            GateRead::Is { document } if story.state.as_of < document.expires_at => document.position,
+            _ => GatePosition::Open,
+        };
+        let (acting, doing_nothing) = (failing(position.percent()), failing(before.percent()));
+        assert!(acting <= doing_nothing + 1e-3, "{:?}: {acting} over {doing_nothing}", step.effect);
+    }
+}
+
 /// Not all gates are closed; and no step that narrows a gate or disables an origin takes the last effective stamp that
 /// is not failing.
 fn something_is_left(story: &Story) {
@@ -196,9 +241,7 @@ fn something_is_left(story: &Story) {
         let narrows = match &step.effect {
             Effect::SetGate { position, .. } => {
                 let before = match &story.gates[stamp] {
-                    crate::decide::GateRead::Is { document } if story.now < document.expires_at => {
-                        document.position
-                    }
+                    GateRead::Is { document } if story.now < document.expires_at => document.position,
                     _ => GatePosition::Open,
                 };
                 *position < before
