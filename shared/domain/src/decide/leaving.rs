@@ -96,6 +96,10 @@ fn cordon(
         case.stage = Stage::Suspect;
         case.since = world.as_of();
     }
+    if world.has_turned_well(stamp) {
+        // A region that comes and goes is not taken out in a good moment; the next bad probe takes the case up again.
+        return (case, wait(WaitReason::Recovery, None));
+    }
     if let Err(reason) = may_cordon(world, stamp, &case, cause) {
         if reason == HoldReason::NeedsApproval {
             case.awaiting_approval.get_or_insert(world.state.generation.next());
@@ -191,6 +195,9 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
     }
     if recovered_before_the_gate(world, stamp) {
         return abandon(world, case);
+    }
+    if world.has_turned_well(stamp) {
+        return (case, wait(WaitReason::Recovery, None));
     }
     if world.assessment(stamp).is_dropped_by_front_door() || world.survivors_are_ready(stamp) {
         case.gate = GatePosition::Closed;
