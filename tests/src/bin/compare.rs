@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use simulator::fleet::{Family, PolicyKind, told};
-use tests::compare::{Progress, compare, definitions, markdown, text};
+use tests::compare::{
+    Progress, compare, definitions, markdown, promises, seeds_to_look_at, svg, text, worse,
+};
 
 /// Incidents of each family.
 const SEEDS: u64 = 300;
@@ -48,12 +50,14 @@ fn options() -> Result<Options, String> {
             "--family" => {
                 let found = Family::ALL.into_iter().find(|family| family.name() == value);
                 let names = || Family::ALL.map(Family::name).join(", ");
-                options.families = vec![found.ok_or_else(|| format!("no family {value:?}; there are {}", names()))?];
+                options.families =
+                    vec![found.ok_or_else(|| format!("no family {value:?}; there are {}", names()))?];
             }
             "--policy" => {
                 let found = PolicyKind::ALL.into_iter().find(|policy| policy.name() == value);
                 let names = || PolicyKind::ALL.map(PolicyKind::name).join(", ");
-                options.policy = found.ok_or_else(|| format!("no policy {value:?}; there are {}", names()))?;
+                options.policy =
+                    found.ok_or_else(|| format!("no policy {value:?}; there are {}", names()))?;
             }
             _ => return Err(format!("unknown option {name}; see the head of tests/src/bin/compare.rs")),
         }
@@ -79,7 +83,8 @@ async fn main() -> Result<(), String> {
         }
     });
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let results = compare(&options.families, options.from..options.from + options.seeds, threads, &stop, &show);
+    let results =
+        compare(&options.families, options.from..options.from + options.seeds, threads, &stop, &show);
     eprintln!();
     if stop.load(Ordering::Relaxed) {
         println!("Stopped early: this is what was played.");
@@ -88,10 +93,24 @@ async fn main() -> Result<(), String> {
     for policy in PolicyKind::ALL {
         println!("- {}: {}.", policy.name(), policy.about());
     }
-    println!("{}", text(&results));
+    println!(
+        "{}\nCordon's seeds to look at (--family NAME --tell SEED):\n{}",
+        text(&results),
+        seeds_to_look_at(&results)
+    );
+    println!("Promises:");
+    for promise in promises(&results) {
+        println!("- {promise}");
+    }
+    println!("\nWhere Cordon is worse than a rival:");
+    for worse in worse(&results) {
+        println!("- {worse}");
+    }
     if let Some(folder) = options.write {
-        let path = folder.join("rivals.md");
-        std::fs::write(&path, markdown(&results)).map_err(|error| format!("write {}: {error}", path.display()))?;
+        for (name, content) in [("rivals.md", markdown(&results)), ("rivals.svg", svg(&results))] {
+            let path = folder.join(name);
+            std::fs::write(&path, content).map_err(|error| format!("write {}: {error}", path.display()))?;
+        }
     }
     Ok(())
 }

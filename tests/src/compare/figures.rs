@@ -87,7 +87,9 @@ impl Figures {
         let minutes = |of: &dyn Fn(&Played) -> u32| spread(&|played| f64::from(of(played)) / 60.0);
         let sum = |of: &dyn Fn(&Played) -> u32| runs.values().map(of).sum();
         let each = |of: &dyn Fn(&Played) -> Vec<u32>, unit: f64| {
-            let values = runs.iter().flat_map(|(seed, played)| of(played).into_iter().map(move |value| (*seed, value)));
+            let values = runs
+                .iter()
+                .flat_map(|(seed, played)| of(played).into_iter().map(move |value| (*seed, value)));
             Spread::of(&values.map(|(seed, value)| (seed, f64::from(value) / unit)).collect::<Vec<_>>())
         };
         let rate = family.rate().per_workload_year;

@@ -2,6 +2,8 @@
 
 mod figures;
 mod table;
+mod verdict;
+mod chart;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,8 +13,10 @@ use std::time::Instant;
 
 use simulator::fleet::{Family, Played, PolicyKind, play};
 
+pub use chart::svg;
 pub use figures::Figures;
-pub use table::{definitions, markdown, text};
+pub use table::{definitions, markdown, seeds_to_look_at, text};
+pub use verdict::{Kept, Promise, Worse, promises, worse};
 
 /// What was played so far, by family and policy, in the order of the seeds.
 #[derive(Clone, Debug, Default, PartialEq)]

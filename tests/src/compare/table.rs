@@ -30,7 +30,7 @@ pub fn definitions() -> String {
      than half of the locations for over 60 s: in all, and caused by an effect of the policy (Front Door's own probe drops \
      act under every policy alike). Missed: a regional failure of at least ten minutes and 5 % of the requests that \
      locations with 99 % of the traffic never dropped. A flap is a drop after a return. Time to cordon is until locations \
-     with 99 % of the traffic have dropped the region; time to full service from the end of its last failure until they \
+     with 99 % of the traffic have dropped the region (a missed one counts with its whole length); time to full service from the end of its last failure until they \
      have taken it back. Normal autoscaling acts under every policy alike."
         .to_owned()
 }
@@ -111,6 +111,28 @@ pub fn markdown(results: &Results) -> String {
         let _ = writeln!(out, "|{}", " --- |".repeat(COLUMNS.len()));
         for row in rows(results, family) {
             let _ = writeln!(out, "| {} |", row.join(" | "));
+        }
+    }
+    out
+}
+
+/// The seeds in which Cordon did worst, so that each can be told again.
+pub fn seeds_to_look_at(results: &Results) -> String {
+    let mut out = String::new();
+    for family in results.families() {
+        let Some(figures) = results.figures(family, PolicyKind::Cordon) else { continue };
+        let _ =
+            writeln!(out, "{}: most failed requests in seed {}", family.name(), figures.failed_k.worst_seed);
+        for (seed, played) in results.runs(family, PolicyKind::Cordon) {
+            let o = &played.outcome;
+            if o.wrong_caused > 0 || o.missed > 0 || o.sunk_by_removal_s > 0 {
+                let (wrong, missed, sunk) = (o.wrong_caused, o.missed, o.sunk_by_removal_s);
+                let _ = writeln!(
+                    out,
+                    "  seed {seed} ({}): wrong cordons {wrong}, missed {missed}, below the floor by a removal {sunk} s",
+                    played.variant
+                );
+            }
         }
     }
     out

@@ -12,9 +12,9 @@ use domain::gate::GATE_SCHEMA;
 use domain::judge::{judge, transition};
 use domain::state::{Stage, WorkloadState};
 use domain::{
-    Command, Effect, EvidenceClass, FailureCode, FailureKind, Facts, GateDocument, InboxItem,
-    ItemBody, ItemId, Measure, OperationId, Order, Policy, RegionName, Scope, Signal, StampId, Standing,
-    Step, StepOutcome, StepResult, StepStatus, StoredStep, Timestamp, Transition, Verdict,
+    Command, Effect, EvidenceClass, Facts, FailureCode, FailureKind, GateDocument, InboxItem, ItemBody,
+    ItemId, Measure, OperationId, Order, Policy, RegionName, Scope, Signal, StampId, Standing, Step,
+    StepOutcome, StepResult, StepStatus, StoredStep, Timestamp, Transition, Verdict,
 };
 
 use super::edge::OriginAnswer;
@@ -58,7 +58,8 @@ pub(crate) struct Cordon {
 
 impl Cordon {
     pub(crate) fn new(incident: &Incident) -> Self {
-        let regions: Vec<RegionName> = incident.stamps.iter().map(|shape| RegionName::new(shape.region)).collect();
+        let regions: Vec<RegionName> =
+            incident.stamps.iter().map(|shape| RegionName::new(shape.region)).collect();
         Self {
             stamps: regions.iter().map(|region| StampId::new(region.as_str())).collect(),
             regions,
@@ -80,10 +81,8 @@ impl Cordon {
         let now = now_at(hands.t);
         let policy = &*POLICY;
         let items = std::mem::take(&mut self.inbox);
-        let state = self
-            .state
-            .take()
-            .unwrap_or_else(|| WorkloadState::new(policy.workload.name.clone(), 1, now));
+        let state =
+            self.state.take().unwrap_or_else(|| WorkloadState::new(policy.workload.name.clone(), 1, now));
         let parent = (state.generation.n > 0).then_some(state.generation);
         let gates = self.read_gates(hands);
         let situation = Situation::gather(state, std::mem::take(&mut self.steps), &items, gates, policy, now);
@@ -125,8 +124,10 @@ impl Cordon {
 
     /// A return that waits for an acknowledgement gets it from a person, later.
     fn ask_the_operator(&mut self, rulings: &BTreeMap<StampId, domain::decide::Ruling>, t: u32) {
-        let asks = |action: &Action| matches!(action, Action::Hold { reason: HoldReason::NeedsAcknowledgement });
-        let Some(stamp) = rulings.iter().find(|(_, ruling)| asks(&ruling.action)).map(|(stamp, _)| stamp.clone())
+        let asks =
+            |action: &Action| matches!(action, Action::Hold { reason: HoldReason::NeedsAcknowledgement });
+        let Some(stamp) =
+            rulings.iter().find(|(_, ruling)| asks(&ruling.action)).map(|(stamp, _)| stamp.clone())
         else {
             self.asked_at = None;
             return;
@@ -148,8 +149,10 @@ impl Cordon {
     fn execute(&mut self, hands: &mut Hands<'_>) -> usize {
         let now = now_at(hands.t);
         let Some(state) = &self.state else { return 0 };
-        let due: Vec<Step> =
-            domain::plan::due(&self.steps, state, &POLICY, now).iter().map(|stored| stored.step.clone()).collect();
+        let due: Vec<Step> = domain::plan::due(&self.steps, state, &POLICY, now)
+            .iter()
+            .map(|stored| stored.step.clone())
+            .collect();
         let count = due.len();
         for step in due {
             let attempt = match step.status {
@@ -202,7 +205,8 @@ impl Cordon {
                 }
             }
             Effect::SetOrigin { enabled, .. } => {
-                let wait = |after, code| StepResult::Retry { not_before: now + after, code, detail: String::new() };
+                let wait =
+                    |after, code| StepResult::Retry { not_before: now + after, code, detail: String::new() };
                 match hands.set_origin(s, *enabled == EnabledState::Enabled) {
                     OriginAnswer::AlreadySo => StepResult::Done { recorded: None },
                     OriginAnswer::Accepted => {
@@ -213,11 +217,13 @@ impl Cordon {
                     OriginAnswer::LastEnabled => failed(FailureCode::LastEnabledOrigin),
                 }
             }
-            Effect::RaiseFloor { .. } | Effect::RestoreFloor { .. } if hands.truth.arm_down => StepResult::Retry {
-                not_before: now + UNREACHABLE_WAIT,
-                code: FailureCode::Unreachable,
-                detail: String::new(),
-            },
+            Effect::RaiseFloor { .. } | Effect::RestoreFloor { .. } if hands.truth.arm_down => {
+                StepResult::Retry {
+                    not_before: now + UNREACHABLE_WAIT,
+                    code: FailureCode::Unreachable,
+                    detail: String::new(),
+                }
+            }
             Effect::RaiseFloor { minimum, until, .. } => {
                 let minimum = (*minimum).min(INSTANCES_MAX);
                 hands.plant.stamps[s].floor = Some((minimum, *until));
@@ -318,7 +324,8 @@ impl Cordon {
         });
         facts.topology = Some(discovered.collect());
         for (s, stamp) in self.stamps.iter().enumerate() {
-            let enabled = if plant.edge.configured[s] { EnabledState::Enabled } else { EnabledState::Disabled };
+            let enabled =
+                if plant.edge.configured[s] { EnabledState::Enabled } else { EnabledState::Disabled };
             let origin = OriginFacts { read_at: now, enabled, updating: plant.edge.is_running() };
             facts.origins.insert(stamp.clone(), origin);
             let floor = plant.stamps[s].floor.filter(|(_, until)| *until > now);
@@ -335,7 +342,14 @@ impl Cordon {
         facts
     }
 
-    fn signal(&self, s: usize, class: EvidenceClass, source: &str, verdict: Verdict, at: Timestamp) -> Signal {
+    fn signal(
+        &self,
+        s: usize,
+        class: EvidenceClass,
+        source: &str,
+        verdict: Verdict,
+        at: Timestamp,
+    ) -> Signal {
         Signal {
             scope: Scope::Stamp(self.stamps[s].clone()),
             class,
@@ -358,7 +372,8 @@ impl Cordon {
             (Ping::ServerError, FailureKind::ServerError),
         ];
         let count = |ping: Ping| seen.pings.iter().filter(|one| **one == ping).count();
-        let worst = kinds.into_iter().filter(|(ping, _)| count(*ping) > 0).max_by_key(|(ping, _)| count(*ping));
+        let worst =
+            kinds.into_iter().filter(|(ping, _)| count(*ping) > 0).max_by_key(|(ping, _)| count(*ping));
         let (verdict, said) = match seen.view {
             Word::Healthy => (Verdict::Healthy, None),
             Word::Degraded => (Verdict::Degraded, Some(FailureKind::Dependency)),

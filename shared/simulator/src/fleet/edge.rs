@@ -82,8 +82,11 @@ impl Edge {
         for (home, shape) in incident.stamps.iter().enumerate() {
             let later = stamps - home - 1;
             let fair = (POPS as f64 * shape.share).round() as usize;
-            let count =
-                if later == 0 { left } else { fair.clamp(POPS_PER_STAMP_MIN, left - later * POPS_PER_STAMP_MIN) };
+            let count = if later == 0 {
+                left
+            } else {
+                fair.clamp(POPS_PER_STAMP_MIN, left - later * POPS_PER_STAMP_MIN)
+            };
             left -= count;
             place(incident.seed, &mut pops, (home, shape), count, stamps);
         }

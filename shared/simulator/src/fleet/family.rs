@@ -79,14 +79,31 @@ impl Family {
     /// How often it happens.
     pub const fn rate(self) -> Rate {
         let (per_workload_year, source) = match self {
-            Self::Hard => (0.5, "assumed: a bad deployment or a lost region every other year; public regional outages alone are far rarer (10 in 8 years, all of Azure)"),
-            Self::Gray => (1.0, "assumed: partial failures are the larger part of the public cases (incidents.json)"),
+            Self::Hard => (
+                0.5,
+                "assumed: a bad deployment or a lost region every other year; public regional outages alone are far rarer (10 in 8 years, all of Azure)",
+            ),
+            Self::Gray => {
+                (1.0, "assumed: partial failures are the larger part of the public cases (incidents.json)")
+            }
             Self::Flapping => (0.25, "assumed"),
             Self::MonitorLies => (4.0, "assumed: monitors fail more often than what they watch"),
-            Self::Global => (1.0, "six in five years: identity and DNS 2021, Front Door July 2024 and twice in October 2025, another edge in November 2025 (incidents.json)"),
-            Self::AlertLies => (2.0, "assumed, after the public cases: first message after 34 min in the median, some after the end, some about the wrong set"),
-            Self::CapacityShort => (0.25, "assumed: half as often as a hard loss; allocation failures are in 5 of 19 recorded cases"),
-            Self::SlowActuator => (0.25, "assumed: half as often as a hard loss; the control plane was hit in 12 of 19 recorded cases"),
+            Self::Global => (
+                1.0,
+                "six in five years: identity and DNS 2021, Front Door July 2024 and twice in October 2025, another edge in November 2025 (incidents.json)",
+            ),
+            Self::AlertLies => (
+                2.0,
+                "assumed, after the public cases: first message after 34 min in the median, some after the end, some about the wrong set",
+            ),
+            Self::CapacityShort => (
+                0.25,
+                "assumed: half as often as a hard loss; allocation failures are in 5 of 19 recorded cases",
+            ),
+            Self::SlowActuator => (
+                0.25,
+                "assumed: half as often as a hard loss; the control plane was hit in 12 of 19 recorded cases",
+            ),
             Self::Recorded => (2.4, "19 public outages between 2018 and 2026 (incidents.json)"),
         };
         Rate { per_workload_year, source }
@@ -135,7 +152,8 @@ impl Draw {
 
     fn quantile_s(&self, what: u64, quantiles: &[(f64, f64)]) -> u32 {
         let rank = self.unit(what);
-        let at = quantiles.windows(2).find(|pair| rank < pair[1].0).unwrap_or(&quantiles[quantiles.len() - 2..]);
+        let at =
+            quantiles.windows(2).find(|pair| rank < pair[1].0).unwrap_or(&quantiles[quantiles.len() - 2..]);
         let part = (rank - at[0].0) / (at[1].0 - at[0].0);
         ((at[0].1 + part * (at[1].1 - at[0].1)) * 60.0) as u32
     }
@@ -195,7 +213,8 @@ pub(super) fn say(
     (fired, resolved): (u32, Option<u32>),
     copies: u32,
 ) {
-    let message = |resolved, at| Alert { source, instance, stamp, resolved, happened: at, delivered: at, copies };
+    let message =
+        |resolved, at| Alert { source, instance, stamp, resolved, happened: at, delivered: at, copies };
     incident.alerts.push(message(false, fired));
     incident.alerts.extend(resolved.map(|at| message(true, at)));
 }
@@ -267,7 +286,11 @@ fn monitor_lies(draw: &Draw) -> Incident {
         ("the peers do not see one stamp", &[FaultKind::PeersBlind], true),
         ("a metric shows errors", &[FaultKind::TrafficLies(share)], true),
         ("a database metric shows errors", &[FaultKind::DataLies], true),
-        ("all that Front Door tells of one stamp is wrong", &[FaultKind::ProbesFail(0.4), FaultKind::TrafficLies(share)], true),
+        (
+            "all that Front Door tells of one stamp is wrong",
+            &[FaultKind::ProbesFail(0.4), FaultKind::TrafficLies(share)],
+            true,
+        ),
     ];
     let (variant, kinds, one) = cases[draw.one_of(20, cases.len())];
     let mut incident = draw.calm(variant);

@@ -45,7 +45,7 @@ pub struct Outcome {
     pub to_cordon: u32,
     /// How often a region was dropped again after it had come back.
     pub flaps: u32,
-    /// From the beginning of each regional failure until it was cordoned.
+    /// From the beginning of each regional failure until it was cordoned; a missed one counts with all of its length.
     pub cordoned_after_s: Vec<u32>,
     /// From the end of the last regional failure until every region was back for 99 % of the traffic; none if there was
     /// nothing to come back from.
@@ -126,10 +126,15 @@ impl Harm {
             all_back &= 1.0 - out.traffic >= TRAFFIC;
             let serving = good >= HELD * self.native_rps[s];
             let dropped_by_others = self.total[s].held && !self.by_policy[s].held;
-            self.out.flaps += u32::from(advance(&mut self.total[s], out, able, serving) && self.total[s].spells > 1);
+            self.out.flaps +=
+                u32::from(advance(&mut self.total[s], out, able, serving) && self.total[s].spells > 1);
             advance(&mut self.by_policy[s], policy, able, serving && !dropped_by_others);
-            self.out.wrong += u32::from(became_wrong(&mut self.total[s]));
-            self.out.wrong_caused += u32::from(became_wrong(&mut self.by_policy[s]));
+            let caused = became_wrong(&mut self.by_policy[s]);
+            self.out.wrong_caused += u32::from(caused);
+            // One that a policy takes out just as Front Door lets it in again is one spell of the locations.
+            let wrong = became_wrong(&mut self.total[s]) || (caused && !self.total[s].counted);
+            self.total[s].counted |= wrong;
+            self.out.wrong += u32::from(wrong);
             if self.by_policy[s].held {
                 self.out.cordoned_by_policy |= 1 << s;
                 self.out.held_able_s += if able { STEP_S } else { 0 };
@@ -156,9 +161,8 @@ impl Harm {
 
     /// The run is over after `t` seconds.
     pub(crate) fn close(mut self, t: u32) -> Outcome {
-        self.out.full_service_after_s = self
-            .failing_until
-            .map(|ended| self.whole_since.unwrap_or(t).saturating_sub(ended));
+        self.out.full_service_after_s =
+            self.failing_until.map(|ended| self.whole_since.unwrap_or(t).saturating_sub(ended));
         self.out
     }
 
@@ -170,7 +174,8 @@ impl Harm {
     fn follow_failure(&mut self, (s, t): (usize, u32), plant: &Plant, truth: &Truth, out: Out) {
         let fails = |s: usize| truth.stamps[s].errors() >= FAILING_ERRORS_MIN;
         // What fails everywhere is nobody's to cordon.
-        let regional = fails(s) && (0..plant.stamps.len()).any(|other| other != s && self.is_able(other, plant, truth));
+        let regional =
+            fails(s) && (0..plant.stamps.len()).any(|other| other != s && self.is_able(other, plant, truth));
         let failure = &mut self.failures[s];
         if regional {
             let since = *failure.since.get_or_insert(t);
@@ -184,7 +189,10 @@ impl Harm {
         if let Some(since) = failure.since.take() {
             let long = t - since >= MISSED_AFTER_S;
             self.out.to_cordon += u32::from(long);
-            self.out.missed += u32::from(long && !failure.cordoned);
+            if long && !failure.cordoned {
+                self.out.missed += 1;
+                self.out.cordoned_after_s.push(t - since);
+            }
         }
         failure.cordoned = false;
     }
@@ -195,7 +203,13 @@ fn advance(spell: &mut Spell, out: Out, able: bool, serving: bool) -> bool {
     let held = out.locations > HELD;
     let began = held && !spell.held;
     if began {
-        *spell = Spell { held, spells: spell.spells + 1, able_s: able.then_some(0), counted: false, was_serving: serving };
+        *spell = Spell {
+            held,
+            spells: spell.spells + 1,
+            able_s: able.then_some(0),
+            counted: false,
+            was_serving: serving,
+        };
     } else if held {
         spell.able_s = spell.able_s.filter(|_| able).map(|able_s| able_s + STEP_S);
     } else {
@@ -220,7 +234,8 @@ fn out_by_policy(plant: &Plant, s: usize) -> Out {
         return Out::default();
     }
     let pops = &plant.edge.pops;
-    share_of(&plant.edge, |p| !pops[p].enabled[s] || pops[p].slice >= percent)
+    // Only what the locations have noticed: a gate that opens again before they have is no cordon.
+    share_of(&plant.edge, |p| !pops[p].holds_in(s) && (!pops[p].enabled[s] || pops[p].slice >= percent))
 }
 
 fn share_of(edge: &Edge, is: impl Fn(usize) -> bool) -> Out {

@@ -156,7 +156,8 @@ impl Plant {
             stamp.take(arriving);
             let ok = arriving * stamp.admitted * (1.0 - truth.errors());
             served.failed += rps - ok;
-            self.counted[s] = OriginCount { ok: ok * f64::from(STEP_S), failed: (rps - ok) * f64::from(STEP_S) };
+            self.counted[s] =
+                OriginCount { ok: ok * f64::from(STEP_S), failed: (rps - ok) * f64::from(STEP_S) };
         }
         Served { total: served.total * f64::from(STEP_S), failed: served.failed * f64::from(STEP_S) }
     }

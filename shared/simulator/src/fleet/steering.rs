@@ -58,7 +58,9 @@ impl PolicyKind {
     /// What it does and whose defaults it has, in one sentence for the reader of the table.
     pub const fn about(self) -> &'static str {
         match self {
-            Self::Cordon => "the production core (fold, judge, transition, due) with the shipped policy.toml, every 10 s",
+            Self::Cordon => {
+                "the production core (fold, judge, transition, due) with the shipped policy.toml, every 10 s"
+            }
             Self::FrontDoorAlone => super::rivals::front_door::ABOUT,
             Self::AlertAndResolve => super::rivals::alert::ABOUT,
             Self::Orchestrator => super::rivals::orchestrator::ABOUT,

@@ -208,7 +208,10 @@ impl Stream {
         let peers = others.filter_map(|p| {
             let there = &truth.stamps[p];
             let p_is_read = !there.witness_blind
-                && matches!(word(there, plant.stamps[p].ready), Word::Healthy | Word::Degraded | Word::Unhealthy);
+                && matches!(
+                    word(there, plant.stamps[p].ready),
+                    Word::Healthy | Word::Degraded | Word::Unhealthy
+                );
             let says = if here.peers_blind { Word::Unreachable } else { word(here, stamp.ready) };
             // Peers have credentials of their own.
             let says = if says == Word::Auth { Word::Healthy } else { says };
@@ -232,8 +235,13 @@ impl Stream {
                 let entity = s as u64;
                 let lag = self.seed.seconds(PROBE_LOG_LAG_S, About::ProbeLogLag, entity, u64::from(ends));
                 let observed = ends - STEP_S;
-                let count =
-                    Count { stamp: s, what: Counted::ProbeLog, observed, failed: locations, total: locations };
+                let count = Count {
+                    stamp: s,
+                    what: Counted::ProbeLog,
+                    observed,
+                    failed: locations,
+                    total: locations,
+                };
                 self.queue_count(ends + lag, count);
             }
         }
@@ -246,7 +254,11 @@ impl Stream {
                 continue;
             }
             let kinds = [
-                (Counted::OriginHealth, f64::from(minute.good_probes), f64::from(minute.probes - minute.good_probes)),
+                (
+                    Counted::OriginHealth,
+                    f64::from(minute.good_probes),
+                    f64::from(minute.probes - minute.good_probes),
+                ),
                 (Counted::Requests, minute.ok, minute.failed),
                 (Counted::Cosmos, minute.cosmos_ok, minute.cosmos_failed),
             ];

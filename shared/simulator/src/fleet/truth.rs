@@ -245,7 +245,12 @@ pub(crate) struct Incident {
 impl Incident {
     /// When the last fault, lie or message is over, in seconds.
     pub(crate) fn ends(&self) -> u32 {
-        self.faults.iter().map(|fault| fault.until).chain(self.alerts.iter().map(|a| a.delivered)).max().unwrap_or(0)
+        self.faults
+            .iter()
+            .map(|fault| fault.until)
+            .chain(self.alerts.iter().map(|a| a.delivered))
+            .max()
+            .unwrap_or(0)
     }
 }
 

@@ -4,8 +4,7 @@ use crate::fleet::steering::{Hands, Steering};
 use crate::fleet::stream::Seen;
 
 /// For the reader of the table.
-pub(crate) const ABOUT: &str =
-    "no automation; each location drops a stamp after 3 bad of 4 probes (15 s apart) and takes it back after 2 good";
+pub(crate) const ABOUT: &str = "no automation; each location drops a stamp after 3 bad of 4 probes (15 s apart) and takes it back after 2 good";
 
 /// Does nothing.
 #[derive(Debug)]

@@ -11,8 +11,7 @@ use crate::fleet::steering::{Hands, Steering};
 use crate::fleet::stream::{Ping, Seen};
 
 /// For the reader of the table.
-pub(crate) const ABOUT: &str =
-    "HAProxy's defaults: inter 2 s, fall 3, rise 2, one prober, obeyed at once by the gate (Cloudflare's monitors: the same, slower)";
+pub(crate) const ABOUT: &str = "HAProxy's defaults: inter 2 s, fall 3, rise 2, one prober, obeyed at once by the gate (Cloudflare's monitors: the same, slower)";
 
 const FALL: u32 = 3;
 const RISE: u32 = 2;

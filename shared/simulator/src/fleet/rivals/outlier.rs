@@ -2,8 +2,8 @@
 //! ejection, never more than a percentage of the hosts.
 //!
 //! Source: Envoy's documentation, `config.cluster.v3.OutlierDetection`: `consecutive_5xx` 5, `interval` 10 s,
-//! `base_ejection_time` 30 s, `max_ejection_time` 300 s, `max_ejection_percent` 10 % ("but will eject at least one host
-//! regardless of the value"). Success-rate ejection needs five hosts, failure-percentage ejection is not enforced by
+//! `base_ejection_time` 30 s, `max_ejection_time` 300 s, `max_ejection_percent` 10 %, with
+//! `always_eject_one_host` (once the only behaviour, now a choice; without it nothing of two or three is ever ejected). Success-rate ejection needs five hosts, failure-percentage ejection is not enforced by
 //! default: neither applies. Envoy sees every request; here it has the synthetic ones and each minute's counts: a minute
 //! of N requests of which a share p failed holds five in a row once N p^5 is at least 1.
 
