@@ -17,7 +17,7 @@ use super::{Action, GateRead, HoldReason, Ruling, Situation, WaitReason};
 const DOWN_AFTER: Duration = Duration::from_secs(10);
 
 /// Chance below which a row of good probes is no luck.
-const LUCK: f64 = 0.01;
+const LUCK: f64 = 0.05;
 
 /// A ruling that something or somebody forbids acting.
 pub(super) const fn hold(reason: HoldReason) -> Ruling {
@@ -128,7 +128,7 @@ impl World<'_> {
     }
 
     /// Its latest direct probes succeeded so often in a row that what failed before is over for now: at the ratio before,
-    /// such luck has less than one chance in a hundred. The other classes are minutes late and cannot know yet.
+    /// such luck has less than one chance in twenty. The other classes are minutes late and cannot know yet.
     pub(super) fn has_turned_well(&self, stamp: &StampId) -> bool {
         let evidence =
             self.state.evidence.get(stamp).and_then(|evidence| evidence.get(&EvidenceClass::Direct));

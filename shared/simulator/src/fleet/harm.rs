@@ -128,7 +128,9 @@ impl Harm {
             let dropped_by_others = self.total[s].held && !self.by_policy[s].held;
             self.out.flaps +=
                 u32::from(advance(&mut self.total[s], out, able, serving) && self.total[s].spells > 1);
-            advance(&mut self.by_policy[s], policy, able, serving && !dropped_by_others);
+            // What takes over a region that was dropped for a reason is the same cordon going on.
+            let for_a_reason = self.total[s].held && self.total[s].able_s.is_none();
+            advance(&mut self.by_policy[s], policy, able && !for_a_reason, serving && !dropped_by_others);
             let caused = became_wrong(&mut self.by_policy[s]);
             self.out.wrong_caused += u32::from(caused);
             // One that a policy takes out just as Front Door lets it in again is one spell of the locations.

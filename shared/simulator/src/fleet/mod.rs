@@ -15,6 +15,8 @@ mod harm;
 mod steering;
 mod cordon;
 mod rivals;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -28,7 +30,7 @@ pub use truth::Expected;
 
 use harm::Harm;
 use plant::Plant;
-use steering::Hands;
+use steering::{Hands, Steering};
 use stream::Stream;
 use truth::{Incident, truth_at};
 
@@ -70,15 +72,14 @@ pub fn play(family: Family, seed: u64, policy: PolicyKind) -> Played {
 /// Like [`play`], and tells what changes, one line each, with its second.
 pub fn told(family: Family, seed: u64, policy: PolicyKind, mut tell: impl FnMut(String)) -> Played {
     let incident = family.incident(seed);
-    let outcome = run(&incident, policy, &mut tell);
+    let outcome = run(&incident, &mut *policy.start(&incident), &mut tell);
     Played { outcome, variant: incident.variant, stamps: incident.stamps.len(), expected: incident.expected }
 }
 
-fn run(incident: &Incident, policy: PolicyKind, tell: &mut dyn FnMut(String)) -> Outcome {
+fn run(incident: &Incident, steering: &mut dyn Steering, tell: &mut dyn FnMut(String)) -> Outcome {
     let mut plant = Plant::new(incident);
     let mut stream = Stream::new(incident);
     let mut harm = Harm::new(incident);
-    let mut steering = policy.start(incident);
     let mut truth = truth_at(&incident.faults, incident.stamps.len(), 0);
     let (over, mut t) = (incident.ends(), 0);
     let mut line = String::new();

@@ -69,9 +69,10 @@ impl PolicyKind {
         }
     }
 
-    /// It keeps a region out by an effect of its own, beyond what Front Door's probes say.
+    /// It keeps a region out beyond the moment at which its own evidence turns good. (Health checks do not: they follow
+    /// it.)
     pub const fn latches(self) -> bool {
-        !matches!(self, Self::Cordon | Self::FrontDoorAlone)
+        matches!(self, Self::AlertAndResolve | Self::Orchestrator | Self::OutlierDetection)
     }
 
     pub(super) fn start(self, incident: &Incident) -> Box<dyn Steering> {
