@@ -35,6 +35,12 @@ pub(crate) enum About {
     Identifier,
     /// Second-by-second noise of the demand.
     DemandNoise,
+    /// Shape of an incident of the fleet: each of its figures has a number of its own.
+    FleetIncident,
+    /// Fate of one synthetic request in the fleet.
+    FleetPing,
+    /// Delay until a stamp of the fleet has read its new gate document.
+    FleetGateRead,
 }
 
 /// The seed of a world.

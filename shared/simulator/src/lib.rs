@@ -10,6 +10,7 @@ mod azure;
 mod draw;
 mod edge;
 mod faults;
+pub mod fleet;
 mod health;
 mod lags;
 mod measure;

@@ -95,6 +95,10 @@ fn cordon(
         case.stage = Stage::Suspect;
         case.since = world.as_of();
     }
+    if world.has_turned_well(stamp) {
+        // A region that comes and goes is not taken out in a good moment; the next bad probe takes the case up again.
+        return (case, wait(WaitReason::Recovery, None));
+    }
     if let Err(reason) = may_cordon(world, stamp, &case, cause) {
         if reason == HoldReason::NeedsApproval {
             case.awaiting_approval.get_or_insert(world.state.generation.next());
@@ -192,6 +196,14 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
     }
     if recovered_before_the_gate(world, stamp) {
         return abandon(world, case);
+    }
+    let contradicted = matches!(
+        world.assessment(stamp).condition,
+        Condition::Suspicious { contradicted_by: Some(EvidenceClass::Direct), .. }
+    );
+    if contradicted || world.has_turned_well(stamp) {
+        // In a good moment nothing more is taken away; it goes on if the bad ones come back.
+        return (case, wait(WaitReason::Recovery, None));
     }
     if leaves_at_once(world, stamp) || world.survivors_are_ready(stamp) {
         case.gate = GatePosition::Closed;

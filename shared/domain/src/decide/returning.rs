@@ -131,12 +131,13 @@ pub(super) fn proving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -
         return enable_origin(world, stamp, case);
     }
     let Some(window) = case.window else { return (case, wait(WaitReason::Window, None)) };
-    let percent = percent_of(world, 0);
+    let slice = first_slice(world, &case);
+    let percent = percent_of(world, slice);
     if needed_early(world, stamp, window)
         && may_return_early(world, stamp, &case)
         && !harm_of_return(world, stamp, percent).exceeds()
     {
-        open(world, &mut case, 0, GatePosition::from_percent(percent));
+        open(world, &mut case, slice, GatePosition::from_percent(percent));
         return (case, act(Action::ReturnEarly { percent }));
     }
     let due = window.started_at + Duration::from_secs(window.needs_s + window.paused_s);
@@ -146,7 +147,10 @@ pub(super) fn proving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -
     if let Err(ruling) = may_return(world, stamp, &case) {
         return (case, ruling);
     }
-    let slice = if world.policy.ramp.kind == RampKind::Single { last_slice(world) } else { 0 };
+    let slice = match world.policy.ramp.kind {
+        RampKind::Single => last_slice(world),
+        RampKind::Slices => first_slice(world, &case),
+    };
     let percent = percent_of(world, slice);
     open(world, &mut case, slice, GatePosition::from_percent(percent));
     (case, act(Action::OpenSlice { percent }))
@@ -399,6 +403,14 @@ fn open(world: &World<'_>, case: &mut StampCase, slice: u32, position: GatePosit
     case.gate = position;
     case.ramp = Some(RampRun { slice, since: as_of, emergency: false });
     case.edge_from = Some(as_of + EDGE_FORGETS_AFTER);
+}
+
+/// The first slice that lets more in than the gate does now. A stamp that was evacuated only in part carries a share of
+/// its clients already: a ramp from the smallest slice would take it away from most of them, and step back for the load
+/// that it had all along.
+fn first_slice(world: &World<'_>, case: &StampCase) -> u32 {
+    let wider = |slice: &u32| percent_of(world, *slice) > case.gate.percent();
+    (0..=last_slice(world)).find(wider).unwrap_or(last_slice(world))
 }
 
 fn last_slice(world: &World<'_>) -> u32 {

@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use crate::assess::{Assessment, Condition};
 use crate::capacity::{self, Share};
+use crate::evidence::WITNESS;
 use crate::harm::{self, Harm};
 use crate::policy::{Mode, Policy};
 use crate::state::{Cause, Freeze, StampCase, WorkloadState};
-use crate::{EnabledState, EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
+use crate::{EnabledState, EvidenceClass, GatePosition, Measure, StampId, Timestamp, Verdict};
 
 use super::{Action, GateRead, HoldReason, Ruling, Situation, WaitReason};
 
 /// An effective stamp counts as down for an emergency return when our own probes have failed for this long: two runs
 /// of the observer.
 const DOWN_AFTER: Duration = Duration::from_secs(10);
+
+/// Chance below which a row of good probes is no luck.
+const LUCK: f64 = 0.05;
 
 /// A ruling that something or somebody forbids acting.
 pub(super) const fn hold(reason: HoldReason) -> Ruling {
@@ -122,6 +126,24 @@ impl World<'_> {
         direct.verdict == Verdict::Unhealthy
             && long_enough
             && !matches!(assessment.condition, Condition::Overloaded { .. })
+    }
+
+    /// Its latest direct probes succeeded so often in a row that what failed before is over for now: at the ratio before,
+    /// such luck has less than one chance in twenty. The other classes are minutes late and cannot know yet.
+    pub(super) fn has_turned_well(&self, stamp: &StampId) -> bool {
+        let evidence =
+            self.state.evidence.get(stamp).and_then(|evidence| evidence.get(&EvidenceClass::Direct));
+        let Some(track) = evidence.and_then(|direct| direct.get(WITNESS)) else { return false };
+        let measures = || track.measures.iter().rev().map(|timed| timed.measure);
+        let clean: u64 =
+            measures().take_while(|measure| measure.failed == 0).map(|measure| measure.total).sum();
+        let before = measures().skip_while(|measure| measure.failed == 0);
+        let sum = before.fold(Measure { failed: 0, total: 0 }, |sum, measure| Measure {
+            failed: sum.failed + measure.failed,
+            total: sum.total + measure.total,
+        });
+        let chance = |ratio: f64| (1.0 - ratio).powi(i32::try_from(clean).unwrap_or(i32::MAX));
+        clean > 0 && sum.ratio().is_some_and(|ratio| chance(ratio) < LUCK)
     }
 
     /// Another stamp that is out, leaving or not fully back.

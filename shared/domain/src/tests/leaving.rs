@@ -203,6 +203,36 @@ fn at_the_deadline_nothing_goes_where_it_would_sink_the_survivor() {
     check(&story, LOST, Stage::Evacuating, GatePosition::Open, &held(HoldReason::CapacityShort));
 }
 
+/// The comparison's seed 3 of "capacity short": the ramp of a region that had kept 67 % of the locations began at 5 %,
+/// stepped back for the load that it had all along, and closed an able region for another half an hour.
+#[test]
+fn a_region_that_was_evacuated_in_part_returns_from_where_it_stands() {
+    let mut story = gray();
+    story.scene(OTHER).ready = 3;
+    story.until(LOST, Stage::Evacuating, 120);
+    story.run(610);
+    assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Slice(58));
+    story.scene(LOST).direct = Direct::Healthy;
+    story.scene(LOST).traffic = Some(0);
+    story.until(LOST, Stage::Readmitting, 2_400);
+    assert_eq!(story.case(LOST).gate, GatePosition::Open, "the first slice that is wider than 58 %");
+    story.until(LOST, Stage::Serving, 600);
+}
+
+/// The comparison's flapping family: the second class, minutes late, confirmed a failure that was just over.
+#[test]
+fn a_region_that_has_just_turned_well_is_not_taken_out_by_late_telemetry() {
+    let mut story = gray();
+    story.scene(LOST).direct = Direct::Errors(10);
+    story.run(80);
+    assert_eq!(story.case(LOST).stage, Stage::Suspect);
+    story.scene(LOST).direct = Direct::Healthy;
+    for _ in 0..12 {
+        story.tick();
+        assert_eq!(story.case(LOST).decided_at, None);
+    }
+}
+
 #[test]
 fn a_gray_region_that_recovers_before_its_gate_closes_stays() {
     let mut story = gray();
