@@ -1,0 +1,53 @@
+//! The bounded part of the simulation that runs with every test: some worlds, the same seed twice, and every broken
+//! controller caught by its checker.
+
+use std::sync::atomic::AtomicBool;
+
+use tests::simulation::report::{Batch, batch};
+use tests::simulation::{Options, Sabotage, Store, Story, run, shipped_policy};
+
+fn options(years: f64) -> Options {
+    Options {
+        policy: shipped_policy(),
+        years,
+        incidents: 100.0,
+        troubled: 0.3,
+        store: Store::Trusting,
+        sample: 16,
+        sabotage: None,
+        story: Story::Untold,
+    }
+}
+
+#[test]
+fn no_checker_finds_anything_in_some_worlds() {
+    let of = Batch { first: 1, seeds: 12, threads: 2, seconds: None };
+    let sum = batch(of, &options(0.05), &AtomicBool::new(false), |_| {});
+    assert!(sum.incidents_all() > 100 && sum.counters.crashes > 5 && sum.counters.pauses > 20, "{sum:?}");
+    assert!(sum.violations.is_empty(), "replay with simulate --years 0.05 --seed N: {:?}", sum.violations);
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let told = Options { story: Story::Told, ..options(0.04) };
+    let (one, two) = (run(7, &told), run(7, &told));
+    assert_eq!((one.digest, one.counters, one.story), (two.digest, two.counters, two.story));
+    assert_ne!(one.digest, run(8, &told).digest);
+}
+
+#[test]
+fn a_ledger_that_proves_its_documents_changes_nothing() {
+    let proving = Options { store: Store::Proving, ..options(0.02) };
+    let (trusting, proving) = (run(3, &options(0.02)), run(3, &proving));
+    assert_eq!((trusting.digest, trusting.counters), (proving.digest, proving.counters));
+}
+
+#[test]
+fn every_broken_controller_is_caught_by_its_checker() {
+    for (sabotage, checker, seeds) in Sabotage::ALL {
+        let broken = Options { sabotage: Some(sabotage), sample: 4, ..options(1.0) };
+        let caught = (1..=seeds)
+            .find(|seed| run(*seed, &broken).violations.iter().any(|violation| violation.checker == checker));
+        assert!(caught.is_some(), "{checker} did not catch its broken controller within {seeds} seeds");
+    }
+}
