@@ -5,3 +5,4 @@ pub mod drills;
 pub mod fakes;
 pub mod fixtures;
 pub mod host_double;
+pub mod model;

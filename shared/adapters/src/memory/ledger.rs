@@ -79,7 +79,7 @@ impl Ledger for MemoryLedger {
     ) -> Result<ClaimOutcome, StoreError> {
         let (next, _) = rules::prepare_claim(expected, step)?;
         Ok(self.with(workload, |partition| match partition.steps.get_mut(&step.id) {
-            Some(stored) if stored.version == expected.version => {
+            Some(stored) if rules::claim_holds(Some(stored.version), expected.version) => {
                 *stored = next.clone();
                 ClaimOutcome::Claimed(next)
             }
