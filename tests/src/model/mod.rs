@@ -10,6 +10,8 @@
 //! - Time: a claim expires, a step grows old and an operation ends at any moment. So every pause is there.
 //! - Loading and reading the gates are one move, and so are loading and claiming. What happens between the two halves
 //!   makes the commit or the claim fail, or is a stale read, which is a fault of its own.
+//! - An effect and its report are one move unless a fault parts them. An evaluation that has not heard of it yet loaded
+//!   before it, which is there.
 //! - A commit that conflicts will always conflict; its instance is taken for idle at once.
 //! - Slices: a gate is open or closed, and a slice is open. Suspicion, proving and operators' holds change no effect.
 //! - The capacity lever: no region has one here.
@@ -18,6 +20,7 @@
 
 pub mod bridge;
 pub mod moves;
+pub mod repair;
 pub mod world;
 
 use std::time::{Duration, Instant};
@@ -76,6 +79,12 @@ impl Model for Cordon {
         vec![
             Property::always("a gate never goes back to an older generation", |_, world: &World| {
                 world.broken.is_none()
+            }),
+            Property::always("the world becomes as the ledger wants it", |model: &Self, world: &World| {
+                repair::settles(&model.rules, world)
+            }),
+            Property::always("one evaluation and one operation put an origin right", |model: &Self, world: &World| {
+                repair::origin_is_put_right(&model.rules, world)
             }),
             Property::always("at least one region stays effective", |_, world: &World| {
                 (0..world.regions.len()).any(|region| world.is_effective(region))

@@ -6,7 +6,7 @@ use domain::Generation;
 use super::bridge::{Bridge, Parent, View};
 use super::world::{
     ATTEMPTS_MAX, Broken, Claim, Commit, Document, Gate, Instance, Key, Kind, Latch, Operation, Origin,
-    Outcome, Planned, Status, Told, World,
+    Outcome, Planned, Stage, Status, Told, World,
 };
 
 /// What an evaluation decides, beyond what follows by itself.
@@ -72,6 +72,8 @@ pub enum Delivery {
     ReplyLost,
     /// Not heard of for so long that the sender gives up; it arrives at some time.
     Delayed,
+    /// Carried out, and the instance dies before it says so; the claim's deadline passes.
+    Unreported,
 }
 
 /// One thing that happens. Instances are named by their place in the state.
@@ -85,14 +87,12 @@ pub enum Move {
     Claim(usize, Key),
     /// It does what it claimed: the effect.
     Perform(usize, Delivery),
-    /// It looks at the operation of a running step.
-    Look(usize, Key),
-    /// It writes down what became of it.
-    Report(usize),
-    /// It dies.
+    /// An idle instance looks at the operation of a running step, which needs no claim, and writes down what it saw.
+    Look(Key),
+    /// It dies between the fence and the effect; the claim's deadline passes.
     Crash(usize),
-    /// A claim's deadline passes. A fault if its holder lives: it was paused for longer than the claim.
-    Expire(Key),
+    /// It is paused between the fence and the effect for so long that the claim's deadline passes; it will go on.
+    Pause(usize),
     /// Front Door's operation ends.
     OperationEnds,
     /// Front Door forgets the operation.
@@ -144,20 +144,11 @@ impl Rules {
                         if *claim == Claim::Newest {
                             moves.push(Move::Perform(index, Delivery::ReplyLost));
                             moves.push(Move::Perform(index, Delivery::Delayed));
+                            moves.push(Move::Perform(index, Delivery::Unreported));
+                            moves.push(Move::Pause(index));
                         }
                     }
                 }
-                Instance::Telling(_) => {
-                    moves.push(Move::Report(index));
-                    if world.faults > 0 {
-                        moves.push(Move::Crash(index));
-                    }
-                }
-            }
-        }
-        for step in world.steps.iter().filter(|step| step.status == Status::Claimed) {
-            if world.faults > 0 || !world.is_held(step.key) {
-                moves.push(Move::Expire(step.key));
             }
         }
         if world.operation.is_some() {
@@ -191,7 +182,7 @@ impl Rules {
             if step.status != Status::Running {
                 moves.push(Move::Claim(index, *key));
             } else if world.operation.is_none_or(|operation| operation.step != Some(*key)) {
-                moves.push(Move::Look(index, *key));
+                moves.push(Move::Look(*key));
             }
         }
     }
@@ -209,24 +200,19 @@ impl Rules {
             Move::Commit(index) => self.commit(&mut next, index),
             Move::Claim(index, key) => self.claim(&mut next, index, key),
             Move::Perform(index, delivery) => self.perform(&mut next, index, delivery),
-            Move::Look(index, key) => {
+            Move::Look(key) => {
                 let result = if self.stands(world, key) { Told::Done } else { Told::Failed };
-                next.instances[index] = Instance::Telling(Outcome { key, result });
+                next.inbox.push(Outcome { key, result });
             }
-            Move::Report(index) => {
-                if let Instance::Telling(outcome) = next.instances[index].clone() {
-                    next.inbox.push(outcome);
-                }
-                next.instances[index] = Instance::Idle;
-            }
-            Move::Crash(index) => {
+            Move::Crash(index) | Move::Pause(index) => {
+                let Instance::Holding { key, claim } = next.instances[index] else { return None };
                 next.faults -= 1;
-                next.instances[index] = Instance::Idle;
-            }
-            Move::Expire(key) => {
-                next.faults -= u8::from(world.is_held(key));
-                for step in next.steps.iter_mut().filter(|step| step.key == key) {
-                    step.status = Status::Expired;
+                if claim == Claim::Newest {
+                    next.expire(key);
+                    self.drop_conflicting(&mut next, &[]);
+                }
+                if matches!(step, Move::Crash(_)) {
+                    next.instances[index] = Instance::Idle;
                 }
             }
             Move::OperationEnds => {
@@ -341,11 +327,18 @@ impl Rules {
                 world.net.push(key);
                 Told::Retry
             }
+            Delivery::Unreported => {
+                world.faults -= 1;
+                self.deliver(world, key, Claim::Lost);
+                world.expire(key);
+                world.instances[index] = Instance::Idle;
+                return;
+            }
         };
-        world.instances[index] = match claim {
-            Claim::Newest => Instance::Telling(Outcome { key, result }),
-            Claim::Lost => Instance::Idle,
-        };
+        world.instances[index] = Instance::Idle;
+        if claim == Claim::Newest {
+            world.inbox.push(Outcome { key, result });
+        }
     }
 
     /// The actuator's own rules.
@@ -399,12 +392,8 @@ impl Rules {
 
     /// What is over is forgotten at once unless a rule still asks for it; what is said about it is late.
     fn forget_what_is_over(&self, world: &mut World) {
-        let over: Vec<Key> = world.steps.iter().filter(|step| is_over(step)).map(|step| step.key).collect();
-        for key in over {
-            let holders = world.is_held(key) || world.inbox.iter().any(|outcome| outcome.key == key);
-            if holders || world.operation.is_some_and(|operation| operation.step == Some(key)) {
-                world.make_late(key);
-            }
+        for step in world.steps.clone().iter().filter(|step| is_over(step)) {
+            world.make_late(step.key);
         }
         let forgetful = self.sabotage == Some(Sabotage::NoMemoryOfLostAttempts);
         let World { steps, regions, .. } = world;
@@ -450,15 +439,13 @@ fn choices(world: &World) -> Vec<Choice> {
     if world.steps.iter().any(|step| step.status == Status::Pending) {
         choices.push(Choice::Late);
     }
-    for region in (0_u8..).take(world.regions.len()) {
-        choices.extend([
-            Choice::Cordon(region),
-            Choice::StepBack(region),
-            Choice::Withdraw(region),
-            Choice::Latch(region),
-            Choice::Enable(region),
-            Choice::Return(region),
-        ]);
+    for (region, found) in (0_u8..).zip(&world.regions) {
+        choices.extend(match found.case.stage {
+            Stage::Serving => vec![Choice::Cordon(region)],
+            Stage::Leaving => vec![Choice::Withdraw(region)],
+            Stage::Out => vec![Choice::Return(region), Choice::Latch(region), Choice::Enable(region)],
+            Stage::Returning => vec![Choice::StepBack(region)],
+        });
     }
     choices
 }

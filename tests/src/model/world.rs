@@ -210,8 +210,6 @@ pub enum Instance {
         /// Whether nobody has taken the claim over.
         claim: Claim,
     },
-    /// It has done it, and not yet said so.
-    Telling(Outcome),
 }
 
 /// Whether a claim is still the newest of its step.
@@ -286,13 +284,11 @@ impl World {
         self.steps.iter().find(|step| step.key == key)
     }
 
-    /// Whether an instance that lives holds the newest claim of this step.
-    pub fn is_held(&self, key: Key) -> bool {
-        self.instances.iter().any(|instance| match instance {
-            Instance::Holding { key: held, claim: Claim::Newest } => *held == key,
-            Instance::Telling(outcome) => outcome.key == key,
-            _ => false,
-        })
+    /// A claim's deadline has passed.
+    pub fn expire(&mut self, key: Key) {
+        for step in self.steps.iter_mut().filter(|step| step.key == key && step.status == Status::Claimed) {
+            step.status = Status::Expired;
+        }
     }
 
     /// From now on whatever is said about attempts of this step so far is late, and the fold ignores it.
@@ -300,7 +296,6 @@ impl World {
         for instance in &mut self.instances {
             match instance {
                 Instance::Holding { key: held, claim } if *held == key => *claim = Claim::Lost,
-                Instance::Telling(outcome) if outcome.key == key => *instance = Instance::Idle,
                 _ => {}
             }
         }
@@ -388,7 +383,6 @@ impl World {
                     commit.consumed.iter_mut().for_each(|outcome| work(&mut outcome.key));
                 }
                 Instance::Holding { key, .. } => work(key),
-                Instance::Telling(outcome) => work(&mut outcome.key),
             }
         }
     }
@@ -425,9 +419,6 @@ impl World {
                     }
                 }
                 Instance::Holding { key, claim } => mix(key.region, look(&(7, unplaced(*key), claim))),
-                Instance::Telling(outcome) => {
-                    mix(outcome.key.region, look(&(8, unplaced(outcome.key), outcome.result)))
-                }
             }
         }
         if looks.is_sorted() {
