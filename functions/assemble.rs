@@ -1,7 +1,7 @@
 //! From settings to a running process: the same for the handler, a stamp's sidecar and a drill.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adapters::azure::arm::{ArmClient, ArmEndpoint};
@@ -12,10 +12,10 @@ use adapters::faulty::{FaultSwitch, FaultyGates, FaultyLedger};
 use adapters::memory::{MemoryAudit, MemoryGates, MemoryLedger};
 use adapters::{Clock, GateStore, ManualClock, SystemClock};
 use anyhow::Context;
-use domain::Policy;
+use domain::{Policy, WorkloadId};
 use tokio::net::TcpListener;
 
-use crate::controller::{Azure, Cadence, Controller, DirectClient};
+use crate::controller::{Azure, Cadence, Controller, Controllers, DirectClient};
 use crate::edge::{App, ControllerApp, Page, Role, router};
 
 /// The only address a custom handler may bind: the host connects to it (contracts: AZURE.md 1.2).
@@ -42,8 +42,8 @@ pub enum StoreKind {
 /// Everything a controller needs to start.
 #[derive(Clone, Debug)]
 pub struct ControllerSettings {
-    /// What may be done and when.
-    pub policy: Policy,
+    /// What may be done and when: one policy for each workload.
+    pub policies: Vec<Policy>,
     /// Where state lives.
     pub store: StoreKind,
     /// Where the time comes from.
@@ -66,15 +66,11 @@ pub struct ControllerSettings {
     pub gate_faults: FaultSwitch,
 }
 
-/// Builds a controller and what its functions share. The gate store is handed out as well: in one process with the
-/// stamps of a drill, they read the same.
+/// Builds the controllers and what their functions share.
 ///
 /// # Errors
-/// When a store cannot be opened or a setting is no address.
-pub fn controller(
-    settings: ControllerSettings,
-    page: Option<Arc<dyn Page>>,
-) -> anyhow::Result<(Arc<App>, Arc<dyn GateStore>)> {
+/// When a store cannot be opened, a setting is no address, or two policies are of one workload.
+pub fn controller(settings: &ControllerSettings, page: Option<Arc<dyn Page>>) -> anyhow::Result<Arc<App>> {
     let endpoint = match &settings.arm_base {
         Some(base) => ArmEndpoint::new(base),
         None => ArmEndpoint::public_cloud(),
@@ -99,49 +95,74 @@ pub fn controller(
             (Arc::clone(&manual) as Arc<dyn Clock>, Some(manual))
         }
     };
-    let stores = open(&settings)?;
-    let controller = Controller {
-        policy: settings.policy,
-        clock,
-        ledger: stores.ledger,
-        gates: Arc::clone(&stores.gates),
-        audit: stores.audit,
-        azure: Azure {
-            arm_observed: arm.without_retries(),
-            arm,
-            direct: DirectClient::new(direct.clone(), settings.stamp_key),
-        },
-        cadence: Cadence::default(),
-        instance: settings.instance,
-    };
-    let role = Role::Controller(ControllerApp { controller: Arc::new(controller), outbound: direct, page });
-    Ok((Arc::new(App { role, invocation_clock }), stores.gates))
+    let stores = open(settings)?;
+    let mut controllers = Vec::new();
+    for policy in &settings.policies {
+        controllers.push(Arc::new(Controller {
+            policy: policy.clone(),
+            clock: Arc::clone(&clock),
+            ledger: Arc::clone(&stores.ledger),
+            gates: open_gates(settings, &policy.workload.name)?,
+            audit: Arc::clone(&stores.audit),
+            azure: Azure {
+                arm_observed: arm.without_retries(),
+                arm: arm.clone(),
+                direct: DirectClient::new(direct.clone(), settings.stamp_key.clone()),
+            },
+            cadence: Cadence::default(),
+            instance: settings.instance.clone(),
+        }));
+    }
+    let controllers = Controllers::new(controllers)
+        .context("start the controllers: give one policy for each workload, and at least one")?;
+    let role = Role::Controller(ControllerApp { controllers, outbound: direct, page });
+    Ok(Arc::new(App { role, invocation_clock }))
 }
 
 struct Stores {
     ledger: Arc<dyn adapters::Ledger>,
-    gates: Arc<dyn GateStore>,
     audit: Arc<dyn adapters::AuditStore>,
 }
 
+/// What to say when a directory that we were given cannot be made.
+pub(crate) fn not_writable(what: &str, directory: &Path) -> String {
+    format!("make the directory for {what}, {}: name one that this user may write", directory.display())
+}
+
 fn open(settings: &ControllerSettings) -> anyhow::Result<Stores> {
-    let (ledger_faults, gate_faults) = (settings.ledger_faults.clone(), settings.gate_faults.clone());
+    let ledger_faults = settings.ledger_faults.clone();
     Ok(match &settings.store {
         StoreKind::Memory => Stores {
             ledger: Arc::new(FaultyLedger::new(MemoryLedger::new(), ledger_faults)),
-            gates: Arc::new(FaultyGates::new(MemoryGates::new(), gate_faults)),
             audit: Arc::new(MemoryAudit::new()),
         },
         StoreKind::Embedded(directory) => {
-            std::fs::create_dir_all(directory).with_context(|| format!("create {}", directory.display()))?;
+            std::fs::create_dir_all(directory)
+                .with_context(|| not_writable("ledger, gates and audit", directory))?;
             Stores {
                 ledger: Arc::new(FaultyLedger::new(
                     EmbeddedLedger::open(&directory.join("ledger.redb"))?,
                     ledger_faults,
                 )),
-                gates: Arc::new(FaultyGates::new(EmbeddedGates::open(directory.join("gates"))?, gate_faults)),
                 audit: Arc::new(EmbeddedAudit::open(&directory.join("audit.redb"))?),
             }
+        }
+    })
+}
+
+/// Where a workload's gates lie below the data directory: two workloads may have stamps of one name.
+pub fn gates_directory(data: &Path, workload: &WorkloadId) -> PathBuf {
+    data.join("gates").join(workload.as_str())
+}
+
+fn open_gates(settings: &ControllerSettings, workload: &WorkloadId) -> anyhow::Result<Arc<dyn GateStore>> {
+    let faults = settings.gate_faults.clone();
+    Ok(match &settings.store {
+        StoreKind::Memory => Arc::new(FaultyGates::new(MemoryGates::new(), faults)),
+        StoreKind::Embedded(data) => {
+            let directory = gates_directory(data, workload);
+            std::fs::create_dir_all(&directory).with_context(|| not_writable("gates", &directory))?;
+            Arc::new(FaultyGates::new(EmbeddedGates::open(directory)?, faults))
         }
     })
 }

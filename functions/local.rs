@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use domain::audit::AuditRecord;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -72,9 +72,12 @@ pub async fn run(app: Arc<App>, address: SocketAddr, data: Option<PathBuf>) -> a
     for timer in TIMERS {
         parts.spawn(tick(caller.clone(), timer));
     }
-    for function in [FeedFunction::PublishAudit, FeedFunction::Notify] {
-        let feed = Feed::new(Arc::clone(&app), caller.clone(), function, data.as_deref())?;
-        parts.spawn(follow(feed));
+    let Role::Controller(served) = &app.role else { bail!("run the local scheduler: a stamp needs none") };
+    for controller in served.controllers.iter() {
+        for function in [FeedFunction::PublishAudit, FeedFunction::Notify] {
+            let feed = Feed::new(Arc::clone(controller), caller.clone(), function, data.as_deref())?;
+            parts.spawn(follow(feed));
+        }
     }
     match parts.join_next().await {
         Some(Err(error)) => Err(error).context("run a timer or a feed"),
@@ -162,9 +165,9 @@ impl FeedFunction {
     }
 }
 
-/// One change feed with its place in it.
+/// One change feed of one workload, with its place in it.
 pub struct Feed {
-    app: Arc<App>,
+    controller: Arc<Controller>,
     caller: Caller,
     function: FeedFunction,
     place: Option<PathBuf>,
@@ -177,17 +180,18 @@ impl Feed {
     /// # Errors
     /// When its place cannot be read.
     pub fn new(
-        app: Arc<App>,
+        controller: Arc<Controller>,
         caller: Caller,
         function: FeedFunction,
         data: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let place = data.map(|data| data.join(format!("feed-{}", function.folder())));
+        let place = data
+            .map(|data| data.join(format!("feed-{}-{}", function.folder(), controller.policy.workload.name)));
         let after = match &place {
             Some(place) => read_place(place)?,
             None => 0,
         };
-        Ok(Self { app, caller, function, place, after })
+        Ok(Self { controller, caller, function, place, after })
     }
 
     /// Delivers the next page, if there is one. Returns how many records it had.
@@ -195,8 +199,7 @@ impl Feed {
     /// # Errors
     /// When a store or the handler failed; the same page comes again.
     pub async fn deliver(&mut self) -> anyhow::Result<usize> {
-        let Role::Controller(app) = &self.app.role else { return Ok(0) };
-        let controller: &Controller = &app.controller;
+        let controller = &self.controller;
         let workload = &controller.policy.workload.name;
         let records = match self.function {
             FeedFunction::PublishAudit => controller.ledger.audit(workload, self.after, FEED_PAGE_MAX).await,

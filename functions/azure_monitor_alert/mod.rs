@@ -18,7 +18,7 @@ pub async fn respond(app: &ControllerApp, call: &HttpCall) -> Result<HttpOutcome
         let why = "the request has no body; the host drops one that comes without Content-Length";
         return Ok(HttpReply::reason(400, why).into());
     }
-    let outputs = ingest(&app.controller, "azure_monitor_alert", |ctx| {
+    let outputs = ingest(&app.controllers, "azure_monitor_alert", |ctx| {
         match serde_json::from_slice::<Value>(&call.body) {
             Ok(body) => normalise::azure_monitor(&body, ctx),
             Err(error) => vec![normalise::malformed(

@@ -11,7 +11,7 @@ use crate::normalise;
 /// delivers the same batch again, and nothing of it counts twice.
 pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
     let batch = envelope.batch("events")?;
-    ingest(&app.controller, "azure_monitor_stream", |ctx| {
+    ingest(&app.controllers, "azure_monitor_stream", |ctx| {
         batch.iter().flat_map(|body| normalise::azure_monitor(body, ctx)).collect()
     })
     .await

@@ -124,7 +124,7 @@ async fn give(args: &OrderArgs, order: Order, out: &mut dyn Write) -> anyhow::Re
         Ok(ledger) => ledger,
         // A process holds the file: it takes orders from the directory beside it.
         Err(error) if matches!(error.downcast_ref(), Some(StoreError::Unavailable { .. })) => {
-            spool::give(&args.data, &item).await?;
+            spool::give(&args.data, &workload, &item).await?;
             writeln!(out, "given to the running process as {}: obeyed at its next evaluation", item.id)?;
             return Ok(Exit::Done);
         }

@@ -47,7 +47,7 @@ async fn judged_here(args: &PlanArgs) -> anyhow::Result<Forecast> {
     // Opened once to see that it is there and free, because assembling would create it.
     drop(open_ledger(data)?);
     let settings = ControllerSettings {
-        policy,
+        policies: vec![policy],
         store: StoreKind::Embedded(data.to_owned()),
         clock: ClockKind::System,
         arm_base: None,
@@ -59,10 +59,11 @@ async fn judged_here(args: &PlanArgs) -> anyhow::Result<Forecast> {
         ledger_faults: FaultSwitch::new(),
         gate_faults: FaultSwitch::new(),
     };
-    let (app, _) = assemble::controller(settings, None)?;
+    let app = assemble::controller(&settings, None)?;
     let Role::Controller(app) = &app.role else { bail!("assemble a controller: got another role") };
-    let situation = controller::situation(&app.controller).await.context("read the ledger")?;
-    Ok(Forecast::of(&situation, &app.controller.policy))
+    let controller = app.controllers.only().context("assemble one controller: got several")?;
+    let situation = controller::situation(controller).await.context("read the ledger")?;
+    Ok(Forecast::of(&situation, &controller.policy))
 }
 
 fn print(forecast: &Forecast, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -70,6 +71,7 @@ fn print(forecast: &Forecast, out: &mut dyn Write) -> anyhow::Result<()> {
     let steps = forecast.steps.iter().map(|step| format!("{} (undone within {} s)", step.text, step.undo_s));
     for (title, lines) in [
         ("would do", steps.collect::<Vec<_>>()),
+        ("would do if every cause were allowed to act", forecast.unenforced.clone()),
         ("under way", forecast.under_way.clone()),
         ("refused by a safety rule", forecast.refused.clone()),
         ("because", forecast.because.clone()),

@@ -35,7 +35,7 @@ const STAMP_PORT: u16 = 7072;
 /// Arguments of `cordon serve`.
 #[derive(Args)]
 pub(super) struct ServeArgs {
-    /// The policy file
+    /// The policy file, or a directory with one for each workload
     #[arg(long, default_value = "policy.toml")]
     policy: PathBuf,
     /// The directory of the ledger, the gates and the audit
@@ -67,7 +67,7 @@ pub(super) async fn handler(environment: &Environment) -> anyhow::Result<Infalli
     let served = match role(environment)? {
         RoleKind::Controller => {
             let settings = controller_settings(environment)?;
-            let (app, data) = controller_app(settings)?;
+            let (app, data) = controller_app(&settings)?;
             let served = assemble::serve(Arc::clone(&app), port).await?;
             if let Some(data) = data {
                 tokio::spawn(spool::watch(app, data));
@@ -89,9 +89,9 @@ pub(super) async fn serve(
     err: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
     log_json(environment)?;
-    let policy = policy_file::read(&args.policy)?;
-    let settings = controller_with(environment, policy, StoreKind::Embedded(args.data.clone()))?;
-    let (app, _) = controller_app(settings)?;
+    let policies = policy_file::read_all(&args.policy)?;
+    let settings = controller_with(environment, policies, StoreKind::Embedded(args.data.clone()))?;
+    let (app, _) = controller_app(&settings)?;
     let (address, server) = assemble::serve(Arc::clone(&app), args.port).await?;
     writeln!(err, "cordon: the page is at http://{address}/api/operator/status; stop with Ctrl-C")?;
     let scheduler = local::run(Arc::clone(&app), address, Some(args.data.clone()));
@@ -123,12 +123,12 @@ pub(super) async fn stamp_health(
     }
 }
 
-fn controller_app(settings: ControllerSettings) -> anyhow::Result<(Arc<App>, Option<PathBuf>)> {
+fn controller_app(settings: &ControllerSettings) -> anyhow::Result<(Arc<App>, Option<PathBuf>)> {
     let data = match &settings.store {
         StoreKind::Embedded(directory) => Some(directory.clone()),
         StoreKind::Memory => None,
     };
-    let (app, _) = assemble::controller(settings, Some(Arc::new(StatusPage)))?;
+    let app = assemble::controller(settings, Some(Arc::new(StatusPage)))?;
     Ok((app, data))
 }
 

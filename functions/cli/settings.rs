@@ -3,7 +3,7 @@
 //! | variable | for | meaning |
 //! | --- | --- | --- |
 //! | `CORDON_ROLE` | both | `controller` (the default) or `stamp` |
-//! | `CORDON_POLICY` | both | the policy file; `policy.toml` in the app's root by default |
+//! | `CORDON_POLICY` | both | the policy file, or for a controller a directory of them; `policy.toml` in the app's root by default |
 //! | `CORDON_CLOCK` | both | `invocation`: each invocation brings its time, for drills |
 //! | `CORDON_STAMP_KEY` | both | the shared key of the stamps' ungated views |
 //! | `CORDON_DATA` | controller | the directory of the embedded stores |
@@ -74,7 +74,7 @@ pub(super) fn host_port(environment: &Environment) -> anyhow::Result<u16> {
     text.trim().parse().with_context(|| format!("{HOST_PORT} is {text:?}: it must be a port number"))
 }
 
-/// The policy file: where the variable says, or in the app's root, or here.
+/// The policy file or the directory of policies: where the variable says, or in the app's root, or here.
 pub(super) fn policy_path(environment: &Environment) -> PathBuf {
     match (environment.get("CORDON_POLICY"), environment.get("FUNCTIONS_APP_ROOT_PATH")) {
         (Some(path), _) => path.into(),
@@ -88,21 +88,21 @@ pub(super) fn policy_path(environment: &Environment) -> PathBuf {
 /// # Errors
 /// When a variable is missing or says something impossible, or the policy is not valid.
 pub fn controller_settings(environment: &Environment) -> anyhow::Result<ControllerSettings> {
-    let policy = policy_file::read(&policy_path(environment))?;
+    let policies = policy_file::read_all(&policy_path(environment))?;
     let data = environment.required("CORDON_DATA", "the directory of the ledger, the gates and the audit")?;
-    controller_with(environment, policy, StoreKind::Embedded(data.into()))
+    controller_with(environment, policies, StoreKind::Embedded(data.into()))
 }
 
-/// A controller's settings, given policy and store.
+/// A controller's settings, given policies and store.
 pub(super) fn controller_with(
     environment: &Environment,
-    policy: Policy,
+    policies: Vec<Policy>,
     store: StoreKind,
 ) -> anyhow::Result<ControllerSettings> {
     let stamp_key = environment
         .required("CORDON_STAMP_KEY", "the key that the stamps' health services want in x-cordon-key")?;
     Ok(ControllerSettings {
-        policy,
+        policies,
         store,
         clock: clock(environment)?,
         arm_base: environment.text("CORDON_ARM_BASE"),

@@ -30,7 +30,7 @@ pub(super) struct SourceArgs {
     /// The policy file; `policy.toml` here by default
     #[arg(long)]
     policy: Option<PathBuf>,
-    /// The workload, where no policy is at hand
+    /// The workload, where no policy is at hand or a process watches several
     #[arg(long)]
     workload: Option<String>,
 }
@@ -90,7 +90,7 @@ impl SourceArgs {
                 let copy = copy.with_context(|| format!("open the audit's copy in {}", data.display()))?;
                 Ok(Source::Files(Files { ledger, copy, workload }))
             }
-            (None, Some(url)) => Ok(Source::Process(Process::new(url)?)),
+            (None, Some(url)) => Ok(Source::Process(Process::new(url, self.workload.as_deref())?)),
             (None, None) => bail!("give --data DIR or --url http://127.0.0.1:PORT"),
         }
     }
@@ -102,7 +102,8 @@ impl SourceArgs {
 
     /// The process, if one was named.
     pub(super) fn process(&self) -> anyhow::Result<Option<Process>> {
-        self.place.url.as_deref().map(Process::new).transpose()
+        let workload = self.workload.as_deref();
+        self.place.url.as_deref().map(|url| Process::new(url, workload)).transpose()
     }
 
     /// The policy, where one was named or lies here.
@@ -183,13 +184,16 @@ struct StateAnswer {
 }
 
 impl Process {
-    fn new(url: &str) -> anyhow::Result<Self> {
+    /// Without a workload, the only one of the process is meant.
+    fn new(url: &str, workload: Option<&str>) -> anyhow::Result<Self> {
         ensure!(
             url.starts_with("http://") || url.starts_with("https://"),
             "--url is {url:?}: write http://127.0.0.1:PORT"
         );
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build()?;
-        Ok(Self { http, base: format!("{}/api/operator", url.trim_end_matches('/')) })
+        let base = format!("{}/api/operator", url.trim_end_matches('/'));
+        let base = workload.map_or_else(|| base.clone(), |workload| format!("{base}/w/{workload}"));
+        Ok(Self { http, base })
     }
 
     /// GETs one of the page's JSON documents.

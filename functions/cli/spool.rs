@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use domain::{InboxItem, ItemBody};
+use domain::{InboxItem, ItemBody, WorkloadId};
 
 use crate::controller::Controller;
 use crate::edge::{App, Role};
@@ -28,8 +28,8 @@ const ORDERS_MAX: usize = 20;
 /// An order is a dozen short fields; a larger file is not one.
 const ORDER_BYTES_MAX: u64 = 64 * 1024;
 
-fn directory(data: &Path) -> PathBuf {
-    data.join("orders")
+fn directory(data: &Path, workload: &WorkloadId) -> PathBuf {
+    data.join("orders").join(workload.as_str())
 }
 
 /// Lays an order down and waits until the process has it. What is not taken is taken back, so that the outcome is
@@ -37,8 +37,8 @@ fn directory(data: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When it cannot be laid down, or nobody takes it.
-pub async fn give(data: &Path, item: &InboxItem) -> anyhow::Result<()> {
-    let directory = directory(data);
+pub async fn give(data: &Path, workload: &WorkloadId, item: &InboxItem) -> anyhow::Result<()> {
+    let directory = directory(data, workload);
     fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
     let (draft, order) =
         (directory.join(format!("{}.draft", item.id)), directory.join(format!("{}.json", item.id)));
@@ -65,8 +65,10 @@ pub async fn give(data: &Path, item: &InboxItem) -> anyhow::Result<()> {
 pub async fn watch(app: Arc<App>, data: PathBuf) {
     let Role::Controller(controller) = &app.role else { return };
     loop {
-        if let Err(error) = take(&controller.controller, &data).await {
-            tracing::error!(error = %format!("{error:#}"), "orders cannot be taken; they wait in the data directory");
+        for controller in controller.controllers.iter() {
+            if let Err(error) = take(controller, &data).await {
+                tracing::error!(error = %format!("{error:#}"), "orders cannot be taken; they wait in the data directory");
+            }
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
@@ -78,7 +80,7 @@ pub async fn watch(app: Arc<App>, data: PathBuf) {
 /// # Errors
 /// When the directory or the ledger cannot be used.
 pub async fn take(controller: &Controller, data: &Path) -> anyhow::Result<usize> {
-    let directory = directory(data);
+    let directory = directory(data, &controller.policy.workload.name);
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),

@@ -26,7 +26,7 @@ pub async fn respond(app: &ControllerApp, call: &HttpCall) -> Result<HttpOutcome
         // 200 and nothing else: Event Grid does not take a 202 for this one.
         return Ok(HttpReply::json(200, json!({ "validationResponse": code })).into());
     }
-    let outputs = ingest(&app.controller, "cloud_event", |ctx| match &body {
+    let outputs = ingest(&app.controllers, "cloud_event", |ctx| match &body {
         Ok(body) => event_grid::items(body, ctx),
         Err(error) => {
             let why = format!("the body is no JSON: {error}");

@@ -4,6 +4,7 @@ mod azure;
 mod evaluate;
 mod execute;
 mod observe;
+mod several;
 
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use domain::Policy;
 pub use azure::{Azure, DirectClient};
 pub use evaluate::{Evaluation, evaluate, situation};
 pub use observe::{Cadence, observe_cosmos, observe_stamps};
+pub use several::{Controllers, Turn};
 
-/// The controller's ports and policy; one per process.
+/// The controller's ports and policy; one per workload.
 pub struct Controller {
     /// What may be done and when.
     pub policy: Policy,

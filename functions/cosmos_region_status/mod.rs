@@ -9,6 +9,7 @@ use crate::edge::{ControllerApp, Envelope, FunctionError, Reply};
 /// When the envelope is not what the host promises, or a store cannot be used.
 pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
     envelope.timer("timer")?;
-    let new = controller::observe_cosmos(&app.controller).await?;
+    let new = app.controllers.each(|one| Box::pin(controller::observe_cosmos(one))).await?;
+    let new: usize = new.into_iter().sum();
     Ok(Reply::default().with_log(format!("{new} new items")))
 }

@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 
 use super::stamps::STAMP_KEY;
 use crate::assemble::{self, ClockKind, ControllerSettings, StoreKind};
+use crate::edge::Role;
 use crate::page::StatusPage;
 
 /// How long a child may take until it answers `GET /`: far longer than the 50 ms it needs, for a loaded machine.
@@ -65,7 +66,7 @@ impl Handler {
         match self.setup.kind.clone() {
             HandlerKind::InProcess => {
                 let settings = ControllerSettings {
-                    policy: self.setup.policy.clone(),
+                    policies: vec![self.setup.policy.clone()],
                     store: self.setup.store.clone(),
                     clock: ClockKind::Invocation,
                     arm_base: None,
@@ -77,10 +78,13 @@ impl Handler {
                     ledger_faults: self.setup.ledger_faults.clone(),
                     gate_faults: self.setup.gate_faults.clone(),
                 };
-                let (app, gates) = assemble::controller(settings, Some(Arc::new(StatusPage)))?;
+                let app = assemble::controller(&settings, Some(Arc::new(StatusPage)))?;
+                self.gates = match &app.role {
+                    Role::Controller(app) => app.controllers.only().map(|only| Arc::clone(&only.gates)),
+                    Role::Stamp(_) => None,
+                };
                 let (address, _server) = assemble::serve(app, 0).await?;
                 self.base = format!("http://{address}");
-                self.gates = Some(gates);
             }
             HandlerKind::Child { binary } => self.spawn(&binary).await?,
         }
@@ -132,7 +136,8 @@ impl Handler {
     pub(super) fn gate_readers(&self) -> (Arc<dyn GateReader>, Arc<dyn GateReader>) {
         let replica: Option<Arc<dyn GateReader>> = match &self.setup.store {
             StoreKind::Embedded(directory) => {
-                Some(Arc::new(EmbeddedGateReader::new(directory.join("gates"))))
+                let workload = &self.setup.policy.workload.name;
+                Some(Arc::new(EmbeddedGateReader::new(assemble::gates_directory(directory, workload))))
             }
             StoreKind::Memory => None,
         };

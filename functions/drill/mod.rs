@@ -221,6 +221,11 @@ struct Theatre {
 
 impl Theatre {
     async fn build(options: &DrillOptions) -> anyhow::Result<Self> {
+        // Made before the first exchange: a drill of twenty seconds must not end with nothing to show for it.
+        if let Some(directory) = &options.record {
+            std::fs::create_dir_all(directory)
+                .with_context(|| crate::assemble::not_writable("recorded exchanges", directory))?;
+        }
         let recorder = options.record.clone().map_or_else(Recorder::in_memory, Recorder::into_directory);
         let side = WorldSide::build(options, recorder).await?;
         let ids = side.lock().resource_ids().clone();

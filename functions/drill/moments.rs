@@ -83,9 +83,10 @@ fn tag(action: &Action) -> String {
 
 fn note_in_words(note: &FoldNote) -> (&'static str, String) {
     match note {
-        FoldNote::Refused { refusal } => {
-            ("refused", format!("refused an event: {:?}: {}", refusal.code, refusal.note))
-        }
+        FoldNote::Refused { refusal } => (
+            "refused",
+            format!("refused an event: {}: {}", domain::explain::refusal(refusal.code), refusal.note),
+        ),
         FoldNote::StepEnded { text } => ("step", text.clone()),
         FoldNote::Ordered { text } | FoldNote::OrderRefused { text } | FoldNote::TopologyChanged { text } => {
             ("note", text.clone())

@@ -6,7 +6,7 @@ use adapters::ManualClock;
 use async_trait::async_trait;
 
 use super::{HttpCall, HttpReply};
-use crate::controller::Controller;
+use crate::controller::Controllers;
 use crate::stamp::StampService;
 
 /// One process. Built once by `main`, shared by every invocation.
@@ -28,8 +28,8 @@ pub enum Role {
 
 /// What the controller's functions share.
 pub struct ControllerApp {
-    /// The controller and its ports.
-    pub controller: Arc<Controller>,
+    /// One controller for each workload.
+    pub controllers: Controllers,
     /// For what leaves the house: notifications.
     pub outbound: reqwest::Client,
     /// The operator's page and JSON API; without it `operator` answers one line of plain text.
@@ -40,5 +40,5 @@ pub struct ControllerApp {
 #[async_trait]
 pub trait Page: Send + Sync + 'static {
     /// Answers one request below `operator/`.
-    async fn respond(&self, controller: &Controller, call: &HttpCall) -> HttpReply;
+    async fn respond(&self, controllers: &Controllers, call: &HttpCall) -> HttpReply;
 }

@@ -1,48 +1,90 @@
 //! What every ingest function does after it has read its payload: normalise, append, wake the evaluation.
 
 use domain::state::Topology;
-use domain::{InboxItem, ItemBody};
+use domain::{InboxItem, ItemBody, RefusalCode};
 use serde_json::{Map, Value};
 
 use super::{FunctionError, Reply};
-use crate::controller::Controller;
+use crate::controller::{Controller, Controllers};
 use crate::normalise::Context;
 
-/// Normalises one payload and appends what came of it to the inbox. `function` is the folder's name.
+/// Normalises one payload for each workload and appends what came of it to that workload's inbox. `function` is the
+/// folder's name.
 ///
 /// # Errors
 /// When the ledger cannot be used; nothing is lost, because the sender sends again.
 pub async fn ingest(
-    controller: &Controller,
+    controllers: &Controllers,
     function: &'static str,
-    normalise: impl FnOnce(&Context<'_>) -> Vec<InboxItem>,
+    normalise: impl Fn(&Context<'_>) -> Vec<InboxItem>,
 ) -> Result<Reply, FunctionError> {
-    let workload = &controller.policy.workload.name;
-    let topology = match controller.ledger.load(workload, 0).await?.state {
+    let mut taken = Vec::new();
+    for controller in controllers.iter() {
+        taken.push((controller, normalised(controller, &normalise).await?));
+    }
+    if taken.iter().any(|(_, items)| items.iter().any(is_evidence)) {
+        for (_, items) in taken.iter_mut().filter(|(_, items)| !items.iter().any(is_evidence)) {
+            items.retain(|item| !concerns_another(item));
+        }
+    }
+    let (mut all, mut new, mut refused, mut woken) = (0, 0, 0, Vec::new());
+    for (controller, items) in taken {
+        let workload = &controller.policy.workload.name;
+        let appended = if items.is_empty() { 0 } else { controller.ledger.append(workload, &items).await? };
+        all += items.len();
+        new += appended;
+        refused += items.iter().filter(|item| matches!(item.body, ItemBody::Refused { .. })).count();
+        if appended > 0 {
+            woken.push(workload.as_str());
+        }
+    }
+    tracing::info!(
+        function.name = function,
+        inbox.items = all,
+        inbox.new = new,
+        inbox.refused = refused,
+        "took events in"
+    );
+    let reply = Reply::default().with_log(format!("{all} items, {new} new, {refused} refused"));
+    Ok(if woken.is_empty() { reply } else { with_wakeup(reply, &woken.join(","), function) })
+}
+
+async fn normalised(
+    controller: &Controller,
+    normalise: &impl Fn(&Context<'_>) -> Vec<InboxItem>,
+) -> Result<Vec<InboxItem>, FunctionError> {
+    let topology = match controller.ledger.load(&controller.policy.workload.name, 0).await?.state {
         Some(state) => state.topology,
         None => Topology::default(),
     };
     let context =
         Context { policy: &controller.policy, topology: &topology, received_at: controller.clock.now() };
-    let items = normalise(&context);
-    let new = controller.ledger.append(workload, &items).await?;
-    let refused = items.iter().filter(|item| matches!(item.body, ItemBody::Refused { .. })).count();
-    tracing::info!(
-        function.name = function,
-        inbox.items = items.len(),
-        inbox.new = new,
-        inbox.refused = refused,
-        "took events in"
-    );
-    let reply = Reply::default().with_log(format!("{} items, {new} new, {refused} refused", items.len()));
-    Ok(if new > 0 { woken(reply, controller, function) } else { reply })
+    Ok(normalise(&context))
+}
+
+fn is_evidence(item: &InboxItem) -> bool {
+    matches!(item.body, ItemBody::Observed { .. })
+}
+
+/// An event about one workload is none of the others' business: where somebody believed it, nobody else records that it
+/// was not for him. Where nobody did, all do, so that it is not lost.
+fn concerns_another(item: &InboxItem) -> bool {
+    let ItemBody::Refused { refusal } = &item.body else { return false };
+    matches!(
+        refusal.code,
+        RefusalCode::UnknownSpeaker
+            | RefusalCode::RegionWithoutStamp
+            | RefusalCode::ServiceNotUsed
+            | RefusalCode::UnknownStamp
+    )
 }
 
 /// Adds the wake-up. It carries no data: whoever wakes reads the recorded world, and the timers do the same if the
-/// wake-up is lost. No field is named `id` or the like, which the host would copy over the queue's own metadata.
-fn woken(reply: Reply, controller: &Controller, function: &'static str) -> Reply {
+/// wake-up is lost. The workloads are named for the reader of the queue. No field is named `id` or the like, which the
+/// host would copy over the queue's own metadata.
+fn with_wakeup(reply: Reply, workloads: &str, function: &'static str) -> Reply {
     let mut wakeup = Map::new();
-    wakeup.insert("workload".to_owned(), controller.policy.workload.name.as_str().into());
+    wakeup.insert("workload".to_owned(), workloads.into());
     wakeup.insert("reason".to_owned(), Value::from(function));
     reply.with_output("wakeup", wakeup)
 }

@@ -9,6 +9,7 @@ use crate::edge::{ControllerApp, Envelope, FunctionError, Reply};
 /// When the envelope is not what the host promises, or a store cannot be used.
 pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
     envelope.timer("timer")?;
-    let done = controller::evaluate(&app.controller).await?;
-    Ok(done.transitions.iter().fold(Reply::default(), |reply, headline| reply.with_log(headline)))
+    let done = app.controllers.each(|one| Box::pin(controller::evaluate(one))).await?;
+    let headlines = done.iter().flat_map(|done| &done.transitions);
+    Ok(headlines.fold(Reply::default(), |reply, headline| reply.with_log(headline)))
 }

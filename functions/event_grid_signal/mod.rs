@@ -10,5 +10,5 @@ use crate::normalise::event_grid;
 /// When the envelope is not what the host promises, or a store cannot be used.
 pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
     let event = envelope.message("event")?;
-    ingest(&app.controller, "event_grid_signal", |ctx| event_grid::items(&event, ctx)).await
+    ingest(&app.controllers, "event_grid_signal", |ctx| event_grid::items(&event, ctx)).await
 }

@@ -12,5 +12,5 @@ use crate::normalise::probe_log;
 /// When the envelope is not what the host promises, or a store cannot be used.
 pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
     let batch = Value::Array(envelope.batch("events")?);
-    ingest(&app.controller, "front_door_probe", |ctx| probe_log::items(&batch, ctx)).await
+    ingest(&app.controllers, "front_door_probe", |ctx| probe_log::items(&batch, ctx)).await
 }

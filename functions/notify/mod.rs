@@ -1,8 +1,10 @@
 //! Change feed of the audit store: tells the world, one CloudEvent per audit record and target.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::audit::AuditRecord;
+use domain::notice::{self, Notice};
 use domain::policy::NotifyTarget;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -23,10 +25,14 @@ const EVENT_TYPE: &str = "io.cordon.transition.v1";
 /// When the envelope is not what the host promises.
 pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
     let records: Vec<AuditRecord> =
-        envelope.batch("documents")?.into_iter().filter_map(audit_record).collect();
+        envelope.batch("documents")?.into_iter().filter_map(audit_record).filter(is_told).collect();
     let mut posts = JoinSet::new();
-    for target in &app.controller.policy.notify {
-        posts.spawn(deliver(app.outbound.clone(), target.clone(), records.clone()));
+    for policy in app.controllers.policies() {
+        let theirs: Vec<AuditRecord> =
+            records.iter().filter(|record| record.workload == policy.workload.name).cloned().collect();
+        for target in policy.notify.iter().filter(|_| !theirs.is_empty()) {
+            posts.spawn(deliver(app.outbound.clone(), target.clone(), theirs.clone()));
+        }
     }
     let mut reply = Reply::default();
     while let Some(finished) = posts.join_next().await {
@@ -77,6 +83,12 @@ async fn post(http: &reqwest::Client, target: &NotifyTarget, record: &AuditRecor
     }
 }
 
+/// What was only observed is recorded and calls nobody. A record from before there were kinds is told.
+fn is_told(record: &AuditRecord) -> bool {
+    serde_json::from_value(record.explanation["notices"].clone())
+        .map_or(true, |kinds: BTreeSet<Notice>| notice::is_told(&kinds))
+}
+
 /// A record as a CloudEvent. Without the situation: that is for who re-runs the decision, not for a chat channel.
 fn cloud_event(record: &AuditRecord) -> Value {
     json!({
@@ -96,6 +108,7 @@ fn cloud_event(record: &AuditRecord) -> Value {
             "decision": record.decision,
             "findings": record.findings,
             "steps": record.steps,
+            "explanation": record.explanation,
         }
     })
 }

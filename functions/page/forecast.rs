@@ -20,6 +20,9 @@ pub struct Forecast {
     pub under_way: Vec<String>,
     /// What the safety rules would refuse.
     pub refused: Vec<String>,
+    /// What would be done besides if every cause were allowed to act.
+    #[serde(default)]
+    pub unenforced: Vec<String>,
 }
 
 /// A step that would be planned.
@@ -55,6 +58,7 @@ impl Forecast {
             refused: refused
                 .map(|finding| format!("{}: {:?}: {}", finding.stamp, finding.rule, finding.text))
                 .collect(),
+            unenforced: judgement.shadow.as_ref().map(explain::shadow).unwrap_or_default(),
         }
     }
 }

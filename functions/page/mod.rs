@@ -8,14 +8,16 @@ mod status;
 mod card;
 mod log;
 mod data;
+mod workloads;
 
 use adapters::StoreError;
 use async_trait::async_trait;
+use domain::WorkloadId;
 
 pub use data::AUDIT_PAGE_MAX;
 pub use forecast::{Forecast, PlannedStep};
 
-use crate::controller::{Controller, ControllerError};
+use crate::controller::{Controller, ControllerError, Controllers};
 use crate::edge::{FunctionError, HttpBody, HttpCall, HttpReply, Page};
 
 /// The page and its JSON, below `operator/`.
@@ -24,14 +26,14 @@ pub struct StatusPage;
 
 #[async_trait]
 impl Page for StatusPage {
-    async fn respond(&self, controller: &Controller, call: &HttpCall) -> HttpReply {
+    async fn respond(&self, controllers: &Controllers, call: &HttpCall) -> HttpReply {
         if !matches!(call.method.as_str(), "GET" | "HEAD") {
             let reason =
                 "the page only reads; give orders with `cordon hold|release|approve|ack|pause|resume`";
             return html::guarded(HttpReply::reason(405, reason).with_header("Allow", "GET, HEAD"));
         }
         let place = Place::of(call);
-        let reply = match answer(controller, call, &place).await {
+        let reply = match route(controllers, call, &place).await {
             Ok(reply) => reply,
             Err(failure) => failure.reply(&place),
         };
@@ -40,9 +42,10 @@ impl Page for StatusPage {
     }
 }
 
-/// Where a request points: the path up to `operator`, for links, and the rest.
+/// Where a request points: the path up to `operator` or up to `w/WORKLOAD` below it, for links, and the rest.
 struct Place {
     base: String,
+    workload: Option<WorkloadId>,
     rest: String,
 }
 
@@ -50,8 +53,16 @@ impl Place {
     fn of(call: &HttpCall) -> Self {
         let rest = call.route().strip_prefix("operator").unwrap_or_default();
         let path = call.path.trim_end_matches('/');
-        let base = path.strip_suffix(rest).unwrap_or(path).to_owned();
-        Self { base, rest: rest.trim_matches('/').to_owned() }
+        let base = path.strip_suffix(rest.trim_end_matches('/')).unwrap_or(path).to_owned();
+        let rest = rest.trim_matches('/');
+        match rest.strip_prefix("w/").map(|rest| rest.split_once('/').unwrap_or((rest, ""))) {
+            Some((workload, rest)) => Self {
+                base: format!("{base}/w/{workload}"),
+                workload: Some(WorkloadId::new(workload)),
+                rest: rest.trim_matches('/').to_owned(),
+            },
+            None => Self { base, workload: None, rest: rest.to_owned() },
+        }
     }
 
     fn is_json(&self) -> bool {
@@ -82,6 +93,15 @@ impl From<StoreError> for Failure {
 }
 
 impl Failure {
+    /// In one line, for a place among other lines.
+    fn text(&self) -> String {
+        match self {
+            Self::NotFound => "nothing is there".to_owned(),
+            Self::BadParameter(reason) => reason.clone(),
+            Self::Unavailable(error) => error.chain(),
+        }
+    }
+
     fn reply(self, place: &Place) -> HttpReply {
         let (status, title, text, next) = match self {
             Self::NotFound => (
@@ -110,6 +130,29 @@ impl Failure {
 const UNREADABLE_NEXT: &str = "Gates, origins and floors stay as they are and Front Door's own probes go on; nothing new \
     is decided until the ledger answers. Reload this page. If it stays so, look at the store that CORDON_DATA names (is \
     it mounted, is the disk full?) and at this process's log, and if a region must leave now, follow the runbook by hand.";
+
+/// The workload's own pages; without one in the address those of the only workload, or the list of them.
+async fn route(controllers: &Controllers, call: &HttpCall, place: &Place) -> Result<HttpReply, Failure> {
+    let named = match &place.workload {
+        Some(workload) => Some(controllers.of(workload).ok_or(Failure::NotFound)?),
+        None => controllers.only(),
+    };
+    match named {
+        Some(controller) => answer(controller, call, place).await,
+        None if matches!(place.rest.as_str(), "" | "status") => {
+            Ok(workloads::page(controllers, &place.base).await)
+        }
+        None => {
+            let names: Vec<&str> =
+                controllers.policies().map(|policy| policy.workload.name.as_str()).collect();
+            Err(Failure::BadParameter(format!(
+                "Several workloads are watched here: write w/NAME/{} for one of {}.",
+                place.rest,
+                names.join(", ")
+            )))
+        }
+    }
+}
 
 async fn answer(controller: &Controller, call: &HttpCall, place: &Place) -> Result<HttpReply, Failure> {
     match place.rest.as_str() {

@@ -54,6 +54,14 @@ pub(super) async fn page(controller: &Controller, call: &HttpCall, base: &str) -
     })
 }
 
+/// What is happening to a workload now, in one sentence.
+pub(super) async fn now(controller: &Controller) -> Result<String, Failure> {
+    let policy = &controller.policy;
+    let situation = controller::situation(controller).await?;
+    let judgement = judge(&situation, policy);
+    Ok(sentence(&Picture { situation: &situation, judgement: &judgement, policy }))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refresh {
     On,

@@ -16,7 +16,13 @@ pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, Func
     let mut reply = Reply::default();
     for document in envelope.batch("documents")? {
         let Some(record) = audit_record(document) else { continue };
-        match app.controller.audit.append(&record).await {
+        // Every workload's records go into the one store; a record of a workload that is not ours is somebody else's.
+        let Some(controller) = app.controllers.of(&record.workload) else {
+            reply =
+                reply.with_log(format!("left a record of {}, which no policy here names", record.workload));
+            continue;
+        };
+        match controller.audit.append(&record).await {
             Ok(_) => copied += 1,
             // Another body under the same id: altered, or a fork after a lost write region. Trying again cannot help and
             // would hold up every later record; `cordon audit verify` shows both.

@@ -71,7 +71,7 @@ async fn run(args: &[&str]) -> Ran {
 
 fn app(data: &Path) -> Arc<App> {
     let settings = ControllerSettings {
-        policy: domain::policy::parse(include_str!("../../policy.toml")).unwrap(),
+        policies: vec![domain::policy::parse(include_str!("../../policy.toml")).unwrap()],
         store: StoreKind::Embedded(data.to_owned()),
         clock: ClockKind::Invocation,
         arm_base: None,
@@ -83,12 +83,12 @@ fn app(data: &Path) -> Arc<App> {
         ledger_faults: Default::default(),
         gate_faults: Default::default(),
     };
-    assemble::controller(settings, Some(Arc::new(StatusPage))).unwrap().0
+    assemble::controller(&settings, Some(Arc::new(StatusPage))).unwrap()
 }
 
-fn controller(app: &App) -> &controller::Controller {
+fn controller(app: &App) -> &Arc<controller::Controller> {
     let Role::Controller(app) = &app.role else { panic!("a controller was assembled") };
-    &app.controller
+    app.controllers.only().unwrap()
 }
 
 /// Three decisions, an hour apart.
@@ -282,14 +282,14 @@ async fn an_order_to_a_running_process_is_handed_over() {
     cli::spool::take(controller(&app), &directory.0).await.unwrap();
     let inbox = controller(&app).ledger.load(&WORKLOAD.into(), 10).await.unwrap().inbox;
     assert!(matches!(inbox.as_slice(), [item] if item.is_urgent()), "{inbox:?}");
-    assert_eq!(std::fs::read_dir(directory.0.join("orders")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(directory.0.join("orders/contoso-shoes")).unwrap().count(), 0);
 }
 
 #[tokio::test]
 async fn only_orders_are_taken_from_the_orders_directory() {
     let directory = Directory::new();
     let app = app(&directory.0);
-    let orders = directory.0.join("orders");
+    let orders = directory.0.join("orders/contoso-shoes");
     std::fs::create_dir_all(&orders).unwrap();
     std::fs::write(orders.join("a.json"), "{\"id\":").unwrap();
     let at = Timestamp::from_secs(1_800_000_000);
@@ -443,7 +443,9 @@ async fn the_feed_copies_the_audit_and_remembers_its_place() {
     }
     decide_thrice(&app).await;
     let written = controller(&app).ledger.audit(&WORKLOAD.into(), 0, 10).await.unwrap();
-    let feed = |function| Feed::new(Arc::clone(&app), caller.clone(), function, Some(&directory.0)).unwrap();
+    let feed = |function| {
+        Feed::new(Arc::clone(controller(&app)), caller.clone(), function, Some(&directory.0)).unwrap()
+    };
     assert_eq!(feed(FeedFunction::Notify).deliver().await.unwrap(), 0, "nothing is told before it is kept");
     assert_eq!(feed(FeedFunction::PublishAudit).deliver().await.unwrap(), written.len());
     assert_eq!(controller(&app).audit.list(&WORKLOAD.into(), 0, 10).await.unwrap(), written);
@@ -451,4 +453,47 @@ async fn the_feed_copies_the_audit_and_remembers_its_place() {
     for function in [FeedFunction::PublishAudit, FeedFunction::Notify] {
         assert_eq!(feed(function).deliver().await.unwrap(), 0, "{function:?} goes on where it stopped");
     }
+}
+
+/// Two quiet minutes: enough for ARM to be read.
+const QUIET_MINUTES: &str = r#"
+name = "quiet"
+title = "Nothing happens"
+description = "Nothing happens."
+duration_s = 120
+
+[[stamps]]
+id = "eastus2"
+region = "eastus2"
+native_share = 0.75
+instances_min = 20
+instances_max = 30
+instances_initial = 20
+
+[[stamps]]
+id = "centralus"
+region = "centralus"
+native_share = 0.25
+instances_min = 7
+instances_max = 30
+instances_initial = 7
+"#;
+
+#[tokio::test]
+async fn a_drill_makes_the_directory_for_its_exchanges_or_says_that_it_cannot() {
+    let directory = Directory::new();
+    let scenario = directory.0.join("quiet.toml");
+    std::fs::write(&scenario, QUIET_MINUTES).unwrap();
+    let scenario = scenario.to_str().unwrap();
+    let exchanges = directory.0.join("made/on/the/way");
+    let common = ["drill", "--scenario", scenario, "--quiet", "--store", "memory", "--record"];
+
+    let ran = run(&[common.as_slice(), &[exchanges.to_str().unwrap()]].concat()).await;
+    assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
+    assert!(std::fs::read_dir(&exchanges).unwrap().count() > 0);
+
+    // A file stands where the directory should.
+    let ran = run(&[common.as_slice(), &[scenario]].concat()).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    assert!(ran.err.contains("name one that this user may write"), "{}", ran.err);
 }

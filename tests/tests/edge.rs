@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use adapters::{Clock, ManualClock};
 use async_trait::async_trait;
-use cordon::controller::Controller;
+use cordon::controller::{Controller, Controllers};
 use cordon::edge::{App, CALL_BODY_MAX, ControllerApp, HttpCall, HttpReply, Page, Role};
 use domain::audit::AuditRecord;
 use domain::{Generation, ItemBody, RefusalCode, Timestamp, WorkloadId};
@@ -26,7 +26,7 @@ struct BadPage;
 
 #[async_trait]
 impl Page for BadPage {
-    async fn respond(&self, _: &Controller, call: &HttpCall) -> HttpReply {
+    async fn respond(&self, _: &Controllers, call: &HttpCall) -> HttpReply {
         assert!(call.route() != "operator/panic", "this page panics when asked to");
         HttpReply::text(200, format!("{} {}", call.method, call.route()))
     }
@@ -57,7 +57,7 @@ fn app(change: impl FnOnce(&mut domain::Policy)) -> (App, Arc<InboxLedger>, Arc<
         instance: "test".into(),
     };
     let role = Role::Controller(ControllerApp {
-        controller: Arc::new(controller),
+        controllers: Controllers::new(vec![Arc::new(controller)]).unwrap(),
         outbound: reqwest::Client::builder().no_proxy().build().unwrap(),
         page: Some(Arc::new(BadPage)),
     });
@@ -246,6 +246,7 @@ fn record(seq: u64) -> AuditRecord {
         decision: json!({"kind": "cordon"}),
         findings: json!([]),
         steps: json!([]),
+        explanation: Value::Null,
         consumed: vec![],
         situation: json!({"large": true}),
         policy_hash: String::new(),
@@ -297,7 +298,11 @@ async fn a_dead_target_delays_and_fails_nobody() {
         }
     })
     .await;
-    let reply = host.change_feed("notify", &[fed(&record(7)), fed(&record(8))]).await.unwrap();
+    // One that only observes is in the audit and calls nobody.
+    let mut observed = record(9);
+    observed.explanation = json!({ "notices": ["observed"] });
+    let observed = fed(&observed.sealed());
+    let reply = host.change_feed("notify", &[fed(&record(7)), observed, fed(&record(8))]).await.unwrap();
     assert!(
         reply.logs.iter().any(|line| line.starts_with("dead: record 7 not delivered")),
         "{:?}",

@@ -67,7 +67,7 @@ impl House {
         policy.workload.origin_group.clone_from(&ids.origin_group);
         policy.workload.cosmos_account = Some(ids.cosmos_account);
         let settings = ControllerSettings {
-            policy,
+            policies: vec![policy],
             store: StoreKind::Memory,
             clock: ClockKind::Invocation,
             arm_base: None,
@@ -79,7 +79,7 @@ impl House {
             ledger_faults: Default::default(),
             gate_faults: Default::default(),
         };
-        let (app, _gates) = assemble::controller(settings, Some(Arc::new(StatusPage))).unwrap();
+        let app = assemble::controller(&settings, Some(Arc::new(StatusPage))).unwrap();
         let mut house = Self { host: HostDouble::in_process(app).await.unwrap(), now: START };
         house.watch(60).await;
         house

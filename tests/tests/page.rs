@@ -44,7 +44,7 @@ struct World {
 fn world() -> World {
     let faults = FaultSwitch::new();
     let settings = ControllerSettings {
-        policy: policy(),
+        policies: vec![policy()],
         store: StoreKind::Memory,
         clock: ClockKind::Invocation,
         arm_base: None,
@@ -56,15 +56,21 @@ fn world() -> World {
         ledger_faults: faults.clone(),
         gate_faults: FaultSwitch::new(),
     };
-    let (app, gates) = assemble::controller(settings, Some(Arc::new(StatusPage))).unwrap();
+    let app = assemble::controller(&settings, Some(Arc::new(StatusPage))).unwrap();
+    let Role::Controller(served) = &app.role else { panic!("a controller was assembled") };
+    let gates = Arc::clone(&served.controllers.only().unwrap().gates);
     app.invocation_clock.as_ref().unwrap().set(now());
     World { app, gates, faults }
 }
 
 impl World {
-    fn controller(&self) -> &controller::Controller {
+    fn controllers(&self) -> &controller::Controllers {
         let Role::Controller(app) = &self.app.role else { panic!("a controller was assembled") };
-        &app.controller
+        &app.controllers
+    }
+
+    fn controller(&self) -> &controller::Controller {
+        self.controllers().only().unwrap()
     }
 
     async fn commit(&self, state: WorkloadState, steps: Vec<StepWrite>) {
@@ -100,7 +106,7 @@ impl World {
             query: query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ..HttpCall::default()
         };
-        StatusPage.respond(self.controller(), &call).await
+        StatusPage.respond(self.controllers(), &call).await
     }
 }
 
@@ -368,9 +374,9 @@ async fn every_answer_is_guarded_and_only_reading_is_allowed() {
     }
     assert_eq!(world.get("/api/operator/nothing").await.status, 404);
     let mut call = HttpCall { method: "POST".into(), path: "/api/operator".into(), ..HttpCall::default() };
-    assert_eq!(StatusPage.respond(world.controller(), &call).await.status, 405);
+    assert_eq!(StatusPage.respond(world.controllers(), &call).await.status, 405);
     call.method = "HEAD".into();
-    let reply = StatusPage.respond(world.controller(), &call).await;
+    let reply = StatusPage.respond(world.controllers(), &call).await;
     assert_eq!((reply.status, reply.body), (200, HttpBody::Empty));
 }
 

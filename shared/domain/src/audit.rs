@@ -34,6 +34,10 @@ pub struct AuditRecord {
     pub findings: Value,
     /// The steps that the commit planned or changed, each with its undo time.
     pub steps: Value,
+    /// What explains the decision, as JSON: `notices`, and `unenforced`, what the modes kept from being done. Null in
+    /// records from before there was any.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub explanation: Value,
     /// The inbox items that the commit consumed.
     pub consumed: Vec<String>,
     /// Everything that `decide` read: `Situation` as JSON.
@@ -126,6 +130,7 @@ mod tests {
             decision: Value::Null,
             findings: Value::Null,
             steps: Value::Null,
+            explanation: Value::Null,
             consumed: vec![],
             situation: serde_json::json!({"b": 1, "a": 2}),
             policy_hash: String::new(),

@@ -242,6 +242,20 @@ pub fn action(action: &Action) -> String {
     }
 }
 
+/// What the modes kept from being done, in words.
+pub fn shadow(shadow: &crate::shadow::Shadow) -> Vec<String> {
+    let rulings = shadow.rulings.iter().map(|(stamp, ruling)| {
+        let next =
+            if matches!(ruling.action, Action::Wait { .. } | Action::Hold { .. }) { "" } else { "it " };
+        format!("{stamp}: not enforced: {next}{}", action(&ruling.action))
+    });
+    let steps = shadow.steps.iter().map(|step| {
+        let undo_s = step.effect.undo_time_max().as_secs();
+        format!("not enforced: {} (undone within {undo_s} s)", effect(&step.effect))
+    });
+    rulings.chain(steps).collect()
+}
+
 fn span(seconds: u64) -> String {
     let span = Duration::from_secs(seconds);
     format!("{} min {} s", span.as_secs() / 60, span.as_secs() % 60)
@@ -289,7 +303,8 @@ pub const fn hold(reason: HoldReason) -> &'static str {
         HoldReason::TopologyStale => "the topology is too old",
         HoldReason::GateUnreadable => "the gate store cannot be read",
         HoldReason::FactsStale => "the control plane was not read lately",
-        HoldReason::ModeObserve => "the mode of this cause does not allow acting",
+        HoldReason::ModeObserve => "this cause is only observed; the record has what would be done",
+        HoldReason::ModeAdvise => "this cause only advises; the record has what would be done",
         HoldReason::OriginsRemaining => "too few enabled origins would remain",
         HoldReason::Safety => "a safety rule forbids it",
     }

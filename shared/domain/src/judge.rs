@@ -12,6 +12,7 @@ use crate::fold::FoldNote;
 use crate::lint::{Finding, lint};
 use crate::plan::{Plan, plan};
 use crate::policy::Policy;
+use crate::shadow::{Shadow, shadow};
 use crate::transition::{StepWrite, Transition};
 use crate::{Actuator, Generation, ItemId, OperationId, StampId};
 
@@ -25,11 +26,20 @@ pub struct Judgement {
     pub plan: Plan,
     /// What lint refused on the way.
     pub findings: Vec<Finding>,
+    /// What would be done besides if every cause were allowed to act; none while every mode is `act`.
+    pub shadow: Option<Shadow>,
 }
 
-/// Decides, plans and lints. A fatal finding bars the stamp it names, and everything is decided again without it: at
-/// most once per stamp.
+/// Decides, plans and lints, and draws up beside it what the modes of the policy keep from being done.
 pub fn judge(situation: &Situation, policy: &Policy) -> Judgement {
+    let mut judgement = settle(situation, policy);
+    judgement.shadow = shadow(&judgement, situation, policy, settle);
+    judgement
+}
+
+/// A fatal finding bars the stamp it names, and everything is decided again without it: at
+/// most once per stamp.
+fn settle(situation: &Situation, policy: &Policy) -> Judgement {
     let mut barred: BTreeSet<StampId> = BTreeSet::new();
     let mut findings = Vec::new();
     loop {
@@ -48,7 +58,7 @@ pub fn judge(situation: &Situation, policy: &Policy) -> Judgement {
             let mut plan = plan;
             plan.created
                 .retain(|step| !refused.contains(&(step.effect.stamp().clone(), step.effect.actuator())));
-            return Judgement { decision, plan, findings };
+            return Judgement { decision, plan, findings, shadow: None };
         }
         barred.extend(fresh);
     }
@@ -127,6 +137,7 @@ fn unjudged(situation: &Situation) -> Judgement {
         },
         plan: Plan::default(),
         findings: vec![],
+        shadow: None,
     }
 }
 
@@ -157,6 +168,8 @@ fn digest(judgement: &Judgement) -> String {
         stamps: BTreeMap<&'a StampId, (Value, &'a Action)>,
         freeze: Option<Value>,
         findings: BTreeSet<(String, &'a StampId, Actuator)>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shadow: Option<Value>,
     }
     let decision = &judgement.decision;
     let stamps = decision
@@ -183,6 +196,7 @@ fn digest(judgement: &Judgement) -> String {
             .iter()
             .map(|finding| (format!("{:?}", finding.rule), &finding.stamp, finding.actuator))
             .collect(),
+        shadow: judgement.shadow.as_ref().map(|shadow| json!(shadow.essence())),
     };
     hex(&Sha256::digest(serde_json::to_vec(&essence).unwrap_or_default()))
 }
@@ -215,6 +229,7 @@ fn record(
             .iter()
             .map(|finding| format!("{}: {:?}: {}", finding.stamp, finding.rule, finding.text)),
     );
+    because.extend(judgement.shadow.iter().flat_map(crate::explain::shadow));
     because.extend(noted);
     let steps: Vec<Value> = judgement
         .plan
@@ -242,12 +257,22 @@ fn record(
         decision: serde_json::to_value(&judgement.decision).unwrap_or(Value::Null),
         findings: serde_json::to_value(&judgement.findings).unwrap_or(Value::Null),
         steps: Value::Array(steps),
+        explanation: explanation(situation, judgement),
         consumed: consumed.iter().map(ToString::to_string).collect(),
         situation: serde_json::to_value(situation).unwrap_or(Value::Null),
         policy_hash: policy_hash(policy),
         hash: String::new(),
     }
     .sealed()
+}
+
+/// What else the record says, all of it computed from the situation and the judgement.
+fn explanation(situation: &Situation, judgement: &Judgement) -> Value {
+    let mut explanation = json!({ "notices": crate::notice::notices(situation, judgement) });
+    if let Some(shadow) = &judgement.shadow {
+        explanation["unenforced"] = shadow.in_record();
+    }
+    explanation
 }
 
 fn note_in_words(note: &FoldNote) -> String {
@@ -329,6 +354,8 @@ pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<(), ReplayError> 
         return Err(ReplayError::Different { seq });
     }
     let judgement = if marked { unjudged(&situation) } else { judge(&situation, policy) };
+    // Records from before explanations have none.
+    let explained = record.explanation.is_null() || explanation(&situation, &judgement) == record.explanation;
     let again = serde_json::to_value(judgement.decision).unwrap_or(Value::Null);
-    if again == record.decision { Ok(()) } else { Err(ReplayError::Different { seq }) }
+    if again == record.decision && explained { Ok(()) } else { Err(ReplayError::Different { seq }) }
 }

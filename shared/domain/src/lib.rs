@@ -25,6 +25,8 @@ pub mod decide;
 pub mod plan;
 pub mod lint;
 pub mod judge;
+pub mod shadow;
+pub mod notice;
 mod transition;
 pub mod audit;
 pub mod explain;

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::assess::Assessment;
 use crate::capacity;
 use crate::decide::{Decision, GateRead, Situation};
 use crate::plan::Plan;
@@ -73,7 +74,10 @@ pub fn lint(plan: &Plan, decision: &Decision, situation: &Situation, policy: &Po
         permission(step, situation, policy, &mut found);
         if step.purpose == Purpose::Removal {
             floor(step, decision, situation, policy, &mut found);
-            pace(step, decision, situation, policy, &mut found);
+            pace(step, decision, situation, &mut found);
+        }
+        if !cause_acts(step, decision, policy) {
+            found(SafetyRule::S12, "the cause's mode does not allow acting");
         }
         if matches!(step.effect, Effect::RestoreFloor { .. })
             && decision.cases.values().any(|case| case.stage != Stage::Serving)
@@ -130,7 +134,7 @@ fn floor(step: &Step, decision: &Decision, situation: &Situation, policy: &Polic
     }
 }
 
-fn is_dead(assessment: &crate::assess::Assessment) -> bool {
+fn is_dead(assessment: &Assessment) -> bool {
     matches!(assessment.condition, crate::assess::Condition::Failing { cause: Cause::HardLoss, .. })
 }
 
@@ -183,8 +187,8 @@ fn survivors(stamp: &StampId, after: &crate::state::WorkloadState, policy: &Poli
     (own + moved, can)
 }
 
-/// S3, S6, S9, S12 and the freeze: what forbids a removal now.
-fn pace(step: &Step, decision: &Decision, situation: &Situation, policy: &Policy, found: &mut Found<'_>) {
+/// S3, S6, S9 and the freeze: what forbids a removal now.
+fn pace(step: &Step, decision: &Decision, situation: &Situation, found: &mut Found<'_>) {
     let state = &situation.state;
     let stamp = step.effect.stamp();
     let Some(case) = decision.cases.get(stamp) else {
@@ -206,13 +210,36 @@ fn pace(step: &Step, decision: &Decision, situation: &Situation, policy: &Policy
     if case.hold.is_some() || state.pause.as_ref().is_some_and(|pause| pause.until > state.as_of) {
         found(SafetyRule::S9, "an operator holds this stamp or paused the automation");
     }
-    let mode = match case.cause {
-        Some(Cause::Gray) => policy.modes.gray,
-        Some(Cause::HardLoss) => policy.modes.hard_loss,
-        None => Mode::Observe,
-    };
-    if mode != Mode::Act {
-        found(SafetyRule::S12, "the cause's mode does not allow acting");
+}
+
+/// S12: what a step is for, and whether that may act. What is never asked: a step back, maintenance, the emergency
+/// return, and giving back what we took.
+fn cause_acts(step: &Step, decision: &Decision, policy: &Policy) -> bool {
+    let modes = &policy.modes;
+    let acts = |mode: Mode| mode == Mode::Act;
+    let Some(case) = decision.cases.get(step.effect.stamp()) else { return true };
+    match (&step.effect, step.purpose) {
+        (_, Purpose::Removal) => match case.cause {
+            Some(Cause::Gray) => acts(modes.gray),
+            Some(Cause::HardLoss) => acts(modes.hard_loss),
+            None => false,
+        },
+        (Effect::SetGate { .. } | Effect::SetOrigin { .. }, Purpose::Return) => {
+            let emergency = case.ramp.is_some_and(|ramp| ramp.emergency);
+            !matches!(case.stage, Stage::Proving | Stage::Readmitting) || emergency || acts(modes.readmit)
+        }
+        (Effect::RaiseFloor { .. }, Purpose::Reinforcement)
+            if !(acts(modes.platform_alert) && acts(modes.overload)) =>
+        {
+            let full =
+                |found: &Assessment| matches!(found.condition, crate::assess::Condition::Overloaded { .. });
+            decision.cases.values().any(|case| case.decided_at.is_some())
+                || decision.assessments.values().any(|found| {
+                    (acts(modes.platform_alert) && found.platform_active)
+                        || (acts(modes.overload) && full(found))
+                })
+        }
+        _ => true,
     }
 }
 

@@ -92,6 +92,7 @@ pub fn record(seq: u64, previous: &str, generation: Generation, headline: &str) 
         decision: serde_json::json!({"decision": "cordon"}),
         findings: serde_json::json!([]),
         steps: serde_json::json!([]),
+        explanation: serde_json::Value::Null,
         consumed: vec![],
         situation: serde_json::json!({"rps": 423.209_170_872_713_23, "a": 1}),
         policy_hash: "00".to_owned(),

@@ -1,7 +1,6 @@
 //! Rulings about a stamp that is in rotation or on its way out.
 
 use crate::assess::{Condition, Rule};
-use crate::policy::Mode;
 use crate::state::{Cause, Stage, StampCase};
 use crate::{EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
 
@@ -148,10 +147,7 @@ fn may_cordon(world: &World<'_>, stamp: &StampId, case: &StampCase, cause: Cause
     if used >= usize::try_from(world.policy.budget.cordons_max).unwrap_or(usize::MAX) && !approved {
         return Err(HoldReason::BudgetSpent);
     }
-    if world.mode(cause) != Mode::Act {
-        return Err(HoldReason::ModeObserve);
-    }
-    Ok(())
+    crate::shadow::hold_of(world.mode(cause)).map_or(Ok(()), Err)
 }
 
 /// What forbids every removal, whatever its cause.

@@ -204,8 +204,10 @@ pub enum HoldReason {
     GateUnreadable,
     /// What the control plane shows is too old.
     FactsStale,
-    /// The cause's mode does not allow acting.
+    /// The cause's mode is `observe`: what it would do is recorded, not done.
     ModeObserve,
+    /// The cause's mode is `advise`: as `ModeObserve`, and an operator is told.
+    ModeAdvise,
     /// Too few enabled origins would remain.
     OriginsRemaining,
     /// Lint forbade the plan.

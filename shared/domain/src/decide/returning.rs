@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::policy::{Mode, RampKind};
+use crate::policy::RampKind;
 use crate::state::{Cause, RampRun, Stage, StampCase, WindowRun};
 use crate::{EnabledState, EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
 
@@ -163,10 +163,7 @@ fn needed_early(world: &World<'_>, stamp: &StampId, window: WindowRun) -> bool {
 
 fn may_return_early(world: &World<'_>, stamp: &StampId, case: &StampCase) -> bool {
     let budget_spent = budget_is_spent(world, case) && !case.acknowledged;
-    !world.is_paused()
-        && world.gate_permission(stamp).is_ok()
-        && !budget_spent
-        && world.policy.modes.readmit == Mode::Act
+    !world.is_paused() && world.gate_permission(stamp).is_ok() && !budget_spent && may_readmit(world).is_ok()
 }
 
 fn budget_is_spent(world: &World<'_>, case: &StampCase) -> bool {
@@ -197,8 +194,16 @@ fn enable_origin(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (St
     if !world.origin_is_fresh(stamp) {
         return (case, hold(HoldReason::FactsStale));
     }
+    if let Err(reason) = may_readmit(world) {
+        return (case, hold(reason));
+    }
     case.origin = EnabledState::Enabled;
     (case, act(Action::EnableOrigin))
+}
+
+/// A cause that does not act does none of the steps of a return; the emergency return is none of them.
+fn may_readmit(world: &World<'_>) -> Result<(), HoldReason> {
+    crate::shadow::hold_of(world.policy.modes.readmit).map_or(Ok(()), Err)
 }
 
 fn may_return(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Result<(), Ruling> {
@@ -210,9 +215,7 @@ fn may_return(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Result<()
     if budget_is_spent(world, case) && !case.acknowledged {
         return Err(hold(HoldReason::NeedsAcknowledgement));
     }
-    if world.policy.modes.readmit != Mode::Act {
-        return Err(hold(HoldReason::ModeObserve));
-    }
+    may_readmit(world).map_err(hold)?;
     let settled_at = case.origin_enabled_at.map(|at| at + world.policy.latch.settle.get());
     if let Some(settled_at) = settled_at.filter(|at| *at > as_of) {
         return Err(wait(WaitReason::OriginSettled, Some(settled_at)));
@@ -264,6 +267,9 @@ pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCas
         let patient_until = watched_until + world.policy.ramp.quiet_wait.get();
         if world.as_of() < patient_until && !load_arrived(world, stamp, &case, ramp) {
             return (case, wait(WaitReason::SliceLoad, Some(patient_until)));
+        }
+        if let Err(reason) = may_readmit(world) {
+            return (case, hold(reason));
         }
         let percent = percent_of(world, ramp.slice + 1);
         open(world, &mut case, ramp.slice + 1, GatePosition::from_percent(percent));

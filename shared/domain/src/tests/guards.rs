@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::decide::{Action, HoldReason};
 use crate::lint::SafetyRule;
-use crate::policy::Mode;
 use crate::state::{Freeze, FreezeCause, Stage};
-use crate::testing::{Direct, Executor, NO_GENERATION, Plane, Story, check, held, shipped};
+use crate::testing::{Direct, Executor, NO_GENERATION, Plane, Story, check, held};
 use crate::{Actuator, Effect, EvidenceClass, GatePosition, Order, Purpose, StampId, Standing, StepStatus};
 
 const LOST: &str = "eastus2";
@@ -220,18 +219,6 @@ fn an_unreadable_capacity_lever_never_keeps_a_gate_from_closing() {
     let findings = &story.last.as_ref().unwrap().findings;
     assert!(findings.iter().all(|f| f.rule == SafetyRule::S8 && f.actuator == Actuator::Capacity));
     assert_eq!(findings.len(), 1);
-}
-
-#[test]
-fn a_cause_that_is_only_observed_never_acts() {
-    for mode in [Mode::Observe, Mode::Advise] {
-        let mut policy = shipped();
-        policy.modes.hard_loss = mode;
-        let mut story = Story::calm_under(policy, 2);
-        lose(&mut story, LOST);
-        story.run(600);
-        is_held(&story, LOST, HoldReason::ModeObserve);
-    }
 }
 
 #[test]

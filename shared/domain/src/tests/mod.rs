@@ -4,4 +4,5 @@ mod leaving;
 mod guards;
 mod returning;
 mod ledger;
+mod modes;
 mod properties;

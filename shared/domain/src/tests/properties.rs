@@ -9,7 +9,7 @@ use crate::assess::Condition;
 use crate::audit::AuditRecord;
 use crate::decide::Action;
 use crate::judge::replay;
-use crate::policy::{Policy, Span};
+use crate::policy::{Mode, ModesPolicy, Policy, Span};
 use crate::state::Cause;
 use crate::testing::{Direct, Executor, Plane, STAMPS, Story, TICK_S, shipped};
 use crate::{
@@ -120,6 +120,20 @@ fn hurried() -> Policy {
     policy
 }
 
+/// No cause may act.
+fn watching() -> Policy {
+    let mut policy = hurried();
+    let (observe, advise) = (Mode::Observe, Mode::Advise);
+    policy.modes = ModesPolicy {
+        hard_loss: observe,
+        gray: advise,
+        platform_alert: observe,
+        overload: observe,
+        readmit: advise,
+    };
+    policy
+}
+
 /// What was so before an evaluation, and what is counted over all of them.
 #[derive(Default)]
 struct Witness {
@@ -213,6 +227,12 @@ fn something_is_left(story: &Story) {
     }
 }
 
+/// While no cause may act, no step is ever made; what would be made is drawn up beside it.
+fn nothing_is_done(story: &Story) {
+    assert_eq!(story.steps, vec![], "{:?}", story.decision().rulings);
+    assert!(story.state.cases.values().all(|case| case.decided_at.is_none() && case.floor.is_none()));
+}
+
 fn play(policy: Policy, count: usize, events: &[Event]) {
     let mut story = Story::calm_under(policy, count);
     let mut witness = Witness::default();
@@ -226,6 +246,9 @@ fn play(policy: Policy, count: usize, events: &[Event]) {
             ticks += 1;
             story.tick();
             witness.look(&story);
+            if story.policy.modes == watching().modes {
+                nothing_is_done(&story);
+            }
         }
     }
     for stamp in STAMPS.iter().take(count).map(|name| StampId::from(*name)) {
@@ -286,5 +309,10 @@ proptest! {
     #[test]
     fn hurried_incidents_never_end_in_what_must_never_be_done(count in 1..=3_usize, events in events()) {
         play(hurried(), count, &events);
+    }
+
+    #[test]
+    fn while_no_cause_may_act_nothing_is_done(count in 1..=3_usize, events in events()) {
+        play(watching(), count, &events);
     }
 }
