@@ -7,3 +7,4 @@ pub mod fakes;
 pub mod fixtures;
 pub mod host_double;
 pub mod simulation;
+pub mod model;

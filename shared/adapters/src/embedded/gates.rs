@@ -93,7 +93,7 @@ impl EmbeddedGates {
     fn write_now(&self, document: &GateDocument, text: &[u8]) -> Result<GateWrite, StoreError> {
         let stamp = &document.stamp;
         if let Some(present) = self.reader.read_now(stamp)?
-            && present.generation > document.generation
+            && rules::gate_yields(Some(present.generation), document.generation)
         {
             return Ok(GateWrite::Newer(present));
         }

@@ -217,7 +217,7 @@ fn replace_step(
     {
         let mut steps = transaction.open_table(STEPS).map_err(failed)?;
         let present = stored_step(&steps, workload, &next.step.id)?;
-        if present.is_none_or(|present| present.version != expected_version) {
+        if !rules::claim_holds(present.map(|present| present.version), expected_version) {
             return Ok(ClaimOutcome::Lost);
         }
         steps.insert((workload.as_str(), next.step.id.as_str()), document).map_err(failed)?;

@@ -36,7 +36,7 @@ impl GateStore for MemoryGates {
         rules::prepare_gate(document)?;
         let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(present) = documents.get(&document.stamp)
-            && present.generation > document.generation
+            && rules::gate_yields(Some(present.generation), document.generation)
         {
             return Ok(GateWrite::Newer(present.clone()));
         }

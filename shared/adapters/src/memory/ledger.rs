@@ -104,7 +104,7 @@ impl Ledger for MemoryLedger {
             Documents::Trusted => StoredStep { version: expected.version + 1, step: step.clone() },
         };
         Ok(self.with(workload, |partition| match partition.steps.get_mut(&step.id) {
-            Some(stored) if stored.version == expected.version => {
+            Some(stored) if rules::claim_holds(Some(stored.version), expected.version) => {
                 *stored = next.clone();
                 ClaimOutcome::Claimed(next)
             }

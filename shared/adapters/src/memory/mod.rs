@@ -5,7 +5,7 @@ mod audit;
 pub mod faulty;
 mod gates;
 mod ledger;
-pub(crate) mod rules;
+pub mod rules;
 
 pub use audit::MemoryAudit;
 pub use gates::MemoryGates;

@@ -67,18 +67,27 @@ impl InboxKey {
 }
 
 /// What a commit is judged against: the ledger as it is at that moment.
-pub(crate) trait Present {
+pub trait Present {
     /// The current state's identity; none before the first commit.
+    ///
+    /// # Errors
+    /// When it cannot be read.
     fn head(&self) -> Result<Option<Head>, StoreError>;
     /// The version of a step; none if it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
     fn step_version(&self, id: &StepId) -> Result<Option<u64>, StoreError>;
     /// Whether the item is in the inbox.
+    ///
+    /// # Errors
+    /// When it cannot be read.
     fn waits(&self, id: &ItemId) -> Result<bool, StoreError>;
 }
 
 /// What of the current state a commit is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
+pub struct Head {
     generation: Generation,
     operation: OperationId,
     audit_seq: u64,
@@ -87,7 +96,7 @@ pub(crate) struct Head {
 
 impl Head {
     /// The identity of a state.
-    pub(crate) fn of(state: &WorkloadState) -> Self {
+    pub fn of(state: &WorkloadState) -> Self {
         Self {
             generation: state.generation,
             operation: state.operation.clone(),
@@ -100,7 +109,7 @@ impl Head {
 /// What is to become of a commit.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judgement {
+pub enum Judgement {
     /// Everything is as the transition expects: write all of it.
     Write,
     /// This very commit is stored already: it timed out after it was stored.
@@ -111,17 +120,20 @@ pub(crate) enum Judgement {
 
 /// A commit whose form is in order, with its documents as they will be stored.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub struct Prepared {
     /// The state's document.
-    pub(crate) state: Vec<u8>,
+    pub state: Vec<u8>,
     /// The steps at their new versions, each with its document.
-    pub(crate) steps: Vec<(StoredStep, Vec<u8>)>,
+    pub steps: Vec<(StoredStep, Vec<u8>)>,
     /// The record's document.
-    pub(crate) audit: Option<Vec<u8>>,
+    pub audit: Option<Vec<u8>>,
 }
 
 /// Checks what can be said of a transition without looking at the store, and encodes it.
-pub(crate) fn prepare(transition: &Transition) -> Result<Prepared, StoreError> {
+///
+/// # Errors
+/// When its form breaks a rule, or a document of it could not be read back.
+pub fn prepare(transition: &Transition) -> Result<Prepared, StoreError> {
     check_form(transition)?;
     let state = encode(LEDGER, "state", STATE_SCHEMA, &transition.state)?;
     let mut steps = Vec::with_capacity(transition.steps.len());
@@ -154,7 +166,10 @@ pub(crate) fn steps_written(transition: &Transition) -> Vec<StoredStep> {
 }
 
 /// Judges a prepared transition against the ledger as it is.
-pub(crate) fn judge(transition: &Transition, present: &impl Present) -> Result<Judgement, StoreError> {
+///
+/// # Errors
+/// When the ledger cannot be read, or the audit record does not follow the chain.
+pub fn judge(transition: &Transition, present: &impl Present) -> Result<Judgement, StoreError> {
     let head = present.head()?;
     if let Some(head) = &head
         && head.operation == transition.state.operation
@@ -182,6 +197,16 @@ pub(crate) fn judge(transition: &Transition, present: &impl Present) -> Result<J
     }
     check_chain(transition, head.as_ref())?;
     Ok(Judgement::Write)
+}
+
+/// Whether a claim holds: the step is still at the version that the claimer read. This is the fence.
+pub fn claim_holds(present: Option<u64>, expected: u64) -> bool {
+    present == Some(expected)
+}
+
+/// Whether a gate document must leave the one in force alone, which is of a newer generation (S4, strict for gates).
+pub fn gate_yields(in_force: Option<Generation>, document: Generation) -> bool {
+    in_force.is_some_and(|in_force| in_force > document)
 }
 
 /// Checks a claim's form and encodes the step at its next version.
