@@ -148,7 +148,7 @@ pub(crate) struct After<'a> {
 
 impl<'a> After<'a> {
     fn new(situation: &'a Situation, decision: &'a Decision, policy: &'a Policy) -> Self {
-        let mut state = situation.state.clone();
+        let mut state = situation.state.to_decide_on();
         state.cases.clone_from(&decision.cases);
         state.freeze_ended_at = decision.freeze_ended_at;
         Self { decision, policy, state, before: &situation.state }
