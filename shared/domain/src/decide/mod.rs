@@ -17,6 +17,7 @@ use crate::{GateDocument, StampId, StoredStep, Timestamp};
 
 pub(crate) use returning::load_allowed;
 use world::World;
+pub(crate) use world::is_lost;
 
 /// What the gate store said of one gate in this evaluation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
