@@ -12,7 +12,7 @@ use crate::alternatives::{Rejected, WhyNot, rejected};
 use crate::assess::{Condition, Rule};
 use crate::capacity::{Share, ready_instances, shares_without};
 use crate::counterfactual::{Change, Counterfactual, nearest};
-use crate::decide::{Action, Decision, HoldReason, Situation, StepBackReason, WaitReason};
+use crate::decide::{Action, Decision, HoldReason, Situation, StepBackReason, WaitReason, is_lost};
 use crate::evidence::Discount;
 use crate::harm::{self, Harm};
 use crate::judge::Judgement;
@@ -148,7 +148,7 @@ pub(crate) struct After<'a> {
 
 impl<'a> After<'a> {
     fn new(situation: &'a Situation, decision: &'a Decision, policy: &'a Policy) -> Self {
-        let mut state = situation.state.clone();
+        let mut state = situation.state.to_decide_on();
         state.cases.clone_from(&decision.cases);
         state.freeze_ended_at = decision.freeze_ended_at;
         Self { decision, policy, state, before: &situation.state }
@@ -168,8 +168,14 @@ impl<'a> After<'a> {
     }
 
     pub(crate) fn shares_without(&self, stamp: &StampId) -> BTreeMap<StampId, Share> {
-        let out =
-            self.state.cases.iter().filter(|(other, case)| *other == stamp || case.decided_at.is_some());
+        let lost = |other: &StampId| {
+            self.decision.assessments.get(other).is_some_and(|found| is_lost(found, self.state.as_of))
+        };
+        let out = self
+            .state
+            .cases
+            .iter()
+            .filter(|(other, case)| *other == stamp || case.decided_at.is_some() || lost(other));
         shares_without(&self.state, &out.map(|(other, _)| other.clone()).collect(), self.policy)
     }
 

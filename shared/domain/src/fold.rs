@@ -11,7 +11,8 @@ use crate::facts::Facts;
 use crate::policy::Policy;
 use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
 use crate::state::{
-    Approval, CannotGrow, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage, StampCase, WorkloadState,
+    Approval, CannotGrow, Departed, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage, StampCase,
+    WorkloadState,
 };
 use crate::step::{Effect, FailureCode, Step, StepOutcome, StepResult, StepStatus};
 use crate::{EvidenceClass, StampId, StoredStep, Timestamp};
@@ -84,7 +85,7 @@ pub fn fold(
             }
             ItemBody::Refused { refusal } => notes.push(FoldNote::Refused { refusal: refusal.clone() }),
             ItemBody::Observed { signals, facts } => {
-                notes.extend(take_facts(state, facts, item.event_at));
+                notes.extend(take_facts(state, facts, item.event_at, policy));
                 for signal in signals {
                     notes.extend(take_signal(state, signal, policy));
                 }
@@ -169,8 +170,9 @@ fn note_own_observation(state: &mut WorkloadState, stamp: &StampId, at: Timestam
     }
 }
 
-fn take_facts(state: &mut WorkloadState, facts: &Facts, at: Timestamp) -> Vec<FoldNote> {
-    let notes = facts.topology.as_ref().map(|stamps| take_topology(state, stamps, at)).unwrap_or_default();
+fn take_facts(state: &mut WorkloadState, facts: &Facts, at: Timestamp, policy: &Policy) -> Vec<FoldNote> {
+    let notes =
+        facts.topology.as_ref().map(|stamps| take_topology(state, stamps, at, policy)).unwrap_or_default();
     let newer = |old: Option<Timestamp>, new: Timestamp| old.is_none_or(|old| new >= old);
     for (stamp, origin) in &facts.origins {
         if newer(state.origins.get(stamp).map(|old| old.read_at), origin.read_at) {
@@ -207,11 +209,14 @@ fn take_facts(state: &mut WorkloadState, facts: &Facts, at: Timestamp) -> Vec<Fo
     notes
 }
 
-/// A stamp that appears gets a case; one that disappears is not a failure: its case closes.
+/// A stamp that appears gets a case; one that disappears is not a failure: its case closes. A list that misses one for a
+/// moment must not let it back in, nor forget how often it was out: one that comes back within the horizon goes on
+/// with its case.
 fn take_topology(
     state: &mut WorkloadState,
     stamps: &[crate::facts::StampFacts],
     at: Timestamp,
+    policy: &Policy,
 ) -> Vec<FoldNote> {
     if state.topology.read_at.is_some_and(|read| at < read) {
         return vec![];
@@ -220,11 +225,17 @@ fn take_topology(
     let before: BTreeSet<StampId> = state.cases.keys().cloned().collect();
     let mut notes = Vec::new();
     for stamp in now.keys().filter(|stamp| !before.contains(*stamp)) {
-        state.cases.insert(stamp.clone(), StampCase::new(state.as_of));
-        notes.push(FoldNote::TopologyChanged { text: format!("{stamp} appeared") });
+        let (case, text) = match state.departed.remove(stamp) {
+            Some(known) => (known.case.resumed(state.as_of), format!("{stamp} is back; its case goes on")),
+            None => (StampCase::new(state.as_of), format!("{stamp} appeared")),
+        };
+        state.cases.insert(stamp.clone(), case);
+        notes.push(FoldNote::TopologyChanged { text });
     }
     for stamp in before.iter().filter(|stamp| !now.contains_key(*stamp)) {
-        state.cases.remove(stamp);
+        if let Some(case) = state.cases.remove(stamp) {
+            state.departed.insert(stamp.clone(), Departed { at: state.as_of, case });
+        }
         state.evidence.remove(stamp);
         state.origins.remove(stamp);
         state.capacity.remove(stamp);
@@ -233,6 +244,8 @@ fn take_topology(
         state.gated_view.remove(stamp);
         notes.push(FoldNote::TopologyChanged { text: format!("{stamp} is gone; its case is closed") });
     }
+    let horizon = state.as_of.before(policy.limits.horizon.get());
+    state.departed.retain(|_, gone| gone.at >= horizon);
     state.topology.stamps = now;
     state.topology.read_at = Some(at);
     notes

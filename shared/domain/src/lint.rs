@@ -37,7 +37,9 @@ pub enum SafetyRule {
     S8,
     /// The operator's hold and pause are obeyed.
     S9,
-    /// Never `failoverPriorityChange`, never `offlineRegion`.
+    /// Never `failoverPriorityChange`, never `offlineRegion`. No plan can break it: an `Effect` is one of four, and none
+    /// of them touches the database account (`touches_the_database` is exhaustive, so a fifth must answer too). The rule
+    /// has its name and its check all the same, as every other has.
     S10,
     /// Losing the store never turns all regions red.
     S11,
@@ -80,6 +82,9 @@ pub fn lint(plan: &Plan, decision: &Decision, situation: &Situation, policy: &Po
             // Labelled maintenance, since freeze and pause do not stop it; the floor counts all the same.
             floor(step, decision, situation, policy, &mut found);
         }
+        if touches_the_database(&step.effect) {
+            found(SafetyRule::S10, "the database account is never failed over by us");
+        }
         if !cause_acts(step, decision, policy) {
             found(SafetyRule::S12, "the cause's mode does not allow acting");
         }
@@ -97,7 +102,7 @@ type Found<'a> = dyn FnMut(SafetyRule, &str) + 'a;
 /// S1 and S2 in the effective world, changes in flight taken pessimistically.
 fn floor(step: &Step, decision: &Decision, situation: &Situation, policy: &Policy, found: &mut Found<'_>) {
     let stamp = step.effect.stamp();
-    let mut after = situation.state.clone();
+    let mut after = situation.state.to_decide_on();
     after.cases.clone_from(&decision.cases);
     for in_flight in situation
         .steps
@@ -243,6 +248,16 @@ fn pace(step: &Step, decision: &Decision, situation: &Situation, found: &mut Fou
     }
     if case.hold.is_some() || state.pause.as_ref().is_some_and(|pause| pause.until > state.as_of) {
         found(SafetyRule::S9, "an operator holds this stamp or paused the automation");
+    }
+}
+
+/// S10: whether an effect writes to the database account. A new effect does not compile before it has answered.
+const fn touches_the_database(effect: &Effect) -> bool {
+    match effect {
+        Effect::SetGate { .. }
+        | Effect::SetOrigin { .. }
+        | Effect::RaiseFloor { .. }
+        | Effect::RestoreFloor { .. } => false,
     }
 }
 

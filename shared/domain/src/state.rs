@@ -290,6 +290,15 @@ pub struct TimedMeasure {
 /// Evidence about one stamp: by class, by source.
 pub type Evidence = BTreeMap<EvidenceClass, BTreeMap<String, Track>>;
 
+/// The case of a stamp that is gone from the topology.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Departed {
+    /// When it was found gone.
+    pub at: Timestamp,
+    /// Its case as it was.
+    pub case: StampCase,
+}
+
 /// The topology as last discovered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Topology {
@@ -314,6 +323,9 @@ pub struct WorkloadState {
     pub as_of: Timestamp,
     /// The cases.
     pub cases: BTreeMap<StampId, StampCase>,
+    /// Cases of stamps that are gone, for the horizon: one that comes back goes on where it was.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub departed: BTreeMap<StampId, Departed>,
     /// The evidence.
     pub evidence: BTreeMap<StampId, Evidence>,
     /// The topology.
@@ -363,6 +375,7 @@ impl WorkloadState {
             operation: OperationId::new("genesis"),
             as_of: now,
             cases: BTreeMap::new(),
+            departed: BTreeMap::new(),
             evidence: BTreeMap::new(),
             topology: Topology::default(),
             origins: BTreeMap::new(),
@@ -383,9 +396,61 @@ impl WorkloadState {
             decision_digest: String::new(),
         }
     }
+
+    /// A copy to decide on. The ids of past events, thousands of them, are asked for by folding alone and stay behind.
+    pub(crate) fn to_decide_on(&self) -> Self {
+        Self {
+            schema: self.schema,
+            workload: self.workload.clone(),
+            generation: self.generation,
+            operation: self.operation.clone(),
+            as_of: self.as_of,
+            cases: self.cases.clone(),
+            departed: BTreeMap::new(),
+            evidence: self.evidence.clone(),
+            topology: self.topology.clone(),
+            origins: self.origins.clone(),
+            capacity: self.capacity.clone(),
+            quota: self.quota.clone(),
+            load: self.load.clone(),
+            gated_view: self.gated_view.clone(),
+            freeze: self.freeze,
+            freeze_ended_at: self.freeze_ended_at,
+            pause: self.pause.clone(),
+            quiet_until: self.quiet_until,
+            observed_at: self.observed_at,
+            last_removal_at: self.last_removal_at,
+            seen: BTreeMap::new(),
+            audit_seq: self.audit_seq,
+            audit_head: self.audit_head.clone(),
+            audited_at: self.audited_at,
+            decision_digest: self.decision_digest.clone(),
+        }
+    }
 }
 
 impl StampCase {
+    /// A stamp that was gone and is back: what it was out for holds, its memory too. What was only decided is not done any
+    /// more, and a window starts anew.
+    #[must_use]
+    pub(crate) fn resumed(mut self, now: Timestamp) -> Self {
+        self.since = now;
+        self.window = None;
+        self.overloaded_until = None;
+        self.load_samples.clear();
+        match self.stage {
+            Stage::Proving => self.stage = Stage::Cordoned,
+            Stage::Evacuating if self.gate == GatePosition::Open => {
+                self.stage = Stage::Suspect;
+                self.cause = None;
+                self.decided_at = None;
+                self.ready_deadline = None;
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// A stamp that has just been seen for the first time: in rotation, as the world has it.
     pub fn new(now: Timestamp) -> Self {
         Self {

@@ -259,14 +259,12 @@ fn recovered_before_the_gate(world: &World<'_>, stamp: &StampId) -> bool {
 
 /// It stays in rotation; a gate that was closed in part reopens by the usual ramp.
 fn abandon(world: &World<'_>, mut case: StampCase) -> (StampCase, Ruling) {
+    if case.gate == GatePosition::Open {
+        // Nothing was taken out: it spends no budget and no memory.
+        return (withdraw(world, case), act(Action::Clear));
+    }
     case.since = world.as_of();
     case.ready_deadline = None;
-    if case.gate == GatePosition::Open {
-        case.stage = Stage::Suspect;
-        case.cause = None;
-        case.decided_at = None;
-        return (case, act(Action::Clear));
-    }
     case.stage = Stage::Cordoned;
     (case, act(Action::ConfirmCordon))
 }

@@ -17,6 +17,7 @@ use crate::{GateDocument, StampId, StoredStep, Timestamp};
 
 pub(crate) use returning::load_allowed;
 use world::World;
+pub(crate) use world::is_lost;
 
 /// What the gate store said of one gate in this evaluation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -281,7 +282,7 @@ pub struct Decision {
 
 /// Decides. `barred` are stamps whose plan lint refused: they stay as they are, as a hold.
 pub fn decide(situation: &Situation, policy: &Policy, barred: &BTreeSet<StampId>) -> Decision {
-    let mut state = situation.state.clone();
+    let mut state = situation.state.to_decide_on();
     let mut assessments = assess(&state, policy);
     let (freeze, freeze_ended_at) = next_freeze(&state, &assessments, policy);
     if freeze_ended_at != state.freeze_ended_at {

@@ -35,6 +35,18 @@ pub(super) const fn act(action: Action) -> Ruling {
     Ruling { action, next_at: None }
 }
 
+/// Failing by a rule, or dead by our own probes right now and not merely full: it carries nothing.
+pub(crate) fn is_lost(assessment: &Assessment, as_of: Timestamp) -> bool {
+    if matches!(assessment.condition, Condition::Failing { cause: Cause::HardLoss, .. }) {
+        return true;
+    }
+    let direct = &assessment.views[&EvidenceClass::Direct];
+    let long_enough = direct.bad_since.is_some_and(|since| as_of.since(since) >= DOWN_AFTER);
+    direct.verdict == Verdict::Unhealthy
+        && long_enough
+        && !matches!(assessment.condition, Condition::Overloaded { .. })
+}
+
 /// One view of everything a ruling needs.
 pub(super) struct World<'a> {
     pub(super) situation: &'a Situation,
@@ -109,23 +121,10 @@ impl World<'_> {
 
     /// Every other stamp that takes traffic and is not failing. Absence of evidence does not make it fail.
     pub(super) fn others_serving(&self, stamp: &StampId) -> Vec<&StampId> {
-        let fails = |other: &StampId| {
-            matches!(self.assessment(other).condition, Condition::Failing { cause: Cause::HardLoss, .. })
-        };
         self.others_effective(stamp)
             .into_iter()
-            .filter(|other| !fails(other) && !self.is_down(other))
+            .filter(|other| !is_lost(self.assessment(other), self.as_of()))
             .collect()
-    }
-
-    /// Dead by our own probes right now, not merely full.
-    pub(super) fn is_down(&self, stamp: &StampId) -> bool {
-        let assessment = self.assessment(stamp);
-        let direct = &assessment.views[&EvidenceClass::Direct];
-        let long_enough = direct.bad_since.is_some_and(|since| self.as_of().since(since) >= DOWN_AFTER);
-        direct.verdict == Verdict::Unhealthy
-            && long_enough
-            && !matches!(assessment.condition, Condition::Overloaded { .. })
     }
 
     /// Its latest direct probes succeeded so often in a row that what failed before is over for now: at the ratio before,
@@ -163,13 +162,15 @@ impl World<'_> {
             .count()
     }
 
-    /// What each survivor would carry without `stamp`.
+    /// What each survivor would carry without `stamp`. What is lost is none, whether it was taken out or not.
     pub(super) fn shares_without(&self, stamp: &StampId) -> BTreeMap<StampId, Share> {
         let out: BTreeSet<StampId> = self
             .state
             .cases
             .iter()
-            .filter(|(other, case)| *other == stamp || case.decided_at.is_some())
+            .filter(|(other, case)| {
+                *other == stamp || case.decided_at.is_some() || is_lost(self.assessment(other), self.as_of())
+            })
             .map(|(other, _)| other.clone())
             .collect();
         capacity::shares_without(self.state, &out, self.policy)

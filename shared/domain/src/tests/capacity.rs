@@ -206,3 +206,18 @@ fn floors_are_asked_of_the_nearest_alone() {
         .collect();
     assert_eq!(floors, [(OTHER, 5), (THIRD, 3)]);
 }
+
+#[test]
+fn a_lost_stamp_that_waits_for_approval_is_no_survivor() {
+    let mut story = Story::calm(3);
+    story.scene(LOST).direct = Direct::Down;
+    story.until(LOST, Stage::Cordoned, 200);
+    story.scene(OTHER).direct = Direct::Down;
+    story.scene(THIRD).ready = 6;
+    story.run(600);
+    // 900 requests per second on 900, and 5 % are missing: no latch.
+    check(&story, LOST, Stage::Cordoned, GatePosition::Closed, &held(HoldReason::CapacityShort));
+    story.scene(THIRD).ready = 7;
+    story.tick();
+    assert_eq!(story.action(LOST), &Action::Latch);
+}

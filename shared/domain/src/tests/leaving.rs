@@ -243,6 +243,9 @@ fn a_gray_region_that_recovers_before_its_gate_closes_stays() {
     story.run(200);
     assert!(matches!(story.case(LOST).stage, Stage::Serving | Stage::Suspect));
     assert_eq!(story.case(LOST).decided_at, None);
+    assert_eq!(story.case(LOST).auto_cordons, [], "nothing was taken out");
+    assert!(story.case(LOST).penalty.points < 1e-9, "{:?}", story.case(LOST).penalty);
+    assert_eq!(story.state.last_removal_at, None);
 }
 
 #[test]

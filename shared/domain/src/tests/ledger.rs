@@ -89,6 +89,57 @@ fn a_stamp_that_disappears_is_no_failure_and_its_case_closes() {
 }
 
 #[test]
+fn a_stamp_that_appears_gets_a_case_and_carries_its_part() {
+    let mut story = Story::calm(3);
+    let scene = story.scenes.remove(&StampId::from("westus")).unwrap();
+    story.tick();
+    assert_eq!(story.state.cases.len(), 2);
+    story.scenes.insert("southcentralus".into(), scene);
+    story.run(60);
+    assert_eq!(story.case("southcentralus").stage, Stage::Serving);
+    story.scene(LOST).direct = Direct::Down;
+    story.until(LOST, Stage::Cordoned, 200);
+    assert_eq!(story.case("southcentralus").floor, Some(4), "450 requests per second x 1.15 over 150");
+}
+
+/// Before, a list that missed a cordoned stamp once opened its gate at once when it was back.
+#[test]
+fn a_cordoned_stamp_that_is_missed_once_stays_out_and_keeps_its_memory() {
+    let mut story = Story::calm(3);
+    story.scene(LOST).direct = Direct::Down;
+    story.until(LOST, Stage::Cordoned, 200);
+    let penalty = story.case(LOST).penalty;
+    let scene = story.scenes.remove(&StampId::from(LOST)).unwrap();
+    story.tick();
+    assert!(!story.state.cases.contains_key(&StampId::from(LOST)));
+    story.scenes.insert(LOST.into(), scene);
+    for _ in 0..30 {
+        story.tick();
+        assert_eq!(story.in_force(&StampId::from(LOST)), crate::GatePosition::Closed);
+    }
+    assert_eq!(story.case(LOST).stage, Stage::Cordoned);
+    assert_eq!((story.case(LOST).penalty, story.case(LOST).auto_cordons.len()), (penalty, 1));
+    story.scene(LOST).direct = Direct::Healthy;
+    story.until(LOST, Stage::Readmitting, 1_200);
+}
+
+#[test]
+fn a_stamp_that_is_back_after_the_horizon_is_new() {
+    let mut story = Story::calm(3);
+    story.scene(LOST).direct = Direct::Down;
+    story.until(LOST, Stage::Cordoned, 200);
+    let mut scene = story.scenes.remove(&StampId::from(LOST)).unwrap();
+    story.tick();
+    story.gap(25 * 3_600);
+    story.tick();
+    assert!(story.state.departed.is_empty());
+    scene.direct = Direct::Healthy;
+    story.scenes.insert(LOST.into(), scene);
+    story.tick();
+    assert_eq!((story.case(LOST).stage, story.case(LOST).auto_cordons.len()), (Stage::Serving, 0));
+}
+
+#[test]
 fn a_step_that_nobody_affirmed_in_time_is_planned_anew_and_never_executed() {
     let mut story = Story::calm(2);
     story.scene(LOST).direct = Direct::Down;

@@ -375,3 +375,117 @@ fn a_slice_is_not_closed_while_nothing_else_serves() {
     story.run(60);
     check(&story, LOST, Stage::Readmitting, GatePosition::Slice(5), &waits(WaitReason::SliceWatched));
 }
+
+/// Two of three are out by an operator's approval, and well again together.
+fn two_out() -> Story {
+    let mut policy = hurried();
+    policy.window.stagger = Span::from_secs(600);
+    let mut story = Story::calm_under(policy, 3);
+    lose(&mut story, LOST);
+    story.until(LOST, Stage::Cordoned, 200);
+    story.run(60);
+    lose(&mut story, OTHER);
+    story.run_until(300, |story| story.case(OTHER).awaiting_approval.is_some());
+    let generation = story.case(OTHER).awaiting_approval.unwrap();
+    story.order(Order::Approve { stamp: OTHER.into(), generation });
+    story.scene("westus").ready = 8;
+    story.until(OTHER, Stage::Cordoned, 60);
+    story
+}
+
+#[test]
+fn two_regions_never_come_back_at_once_and_the_second_waits_for_the_stagger() {
+    let mut story = two_out();
+    heal(&mut story, LOST);
+    heal(&mut story, OTHER);
+    let mut both_ready = false;
+    let first_back = loop {
+        story.tick();
+        let stages = [story.case(LOST).stage, story.case(OTHER).stage];
+        assert_ne!(stages, [Stage::Readmitting; 2]);
+        both_ready |= [LOST, OTHER].iter().any(|stamp| *story.action(stamp) == waits(WaitReason::Stagger));
+        if stages.contains(&Stage::Serving) {
+            break story.now;
+        }
+    };
+    assert!(both_ready, "the other one was held back for it");
+    let second = if story.case(LOST).stage == Stage::Serving { OTHER } else { LOST };
+    story.until(second, Stage::Readmitting, 700);
+    assert_eq!(story.now.since(first_back).as_secs(), 600);
+}
+
+#[test]
+fn windows_of_two_regions_are_jittered_apart() {
+    let mut policy = hurried();
+    policy.window.jitter = Span::from_secs(3_600);
+    let needs: Vec<u64> = [LOST, OTHER]
+        .into_iter()
+        .map(|stamp| {
+            let mut story = Story::calm_under(policy.clone(), 3);
+            lose(&mut story, stamp);
+            story.until(stamp, Stage::Cordoned, 200);
+            heal(&mut story, stamp);
+            story.until(stamp, Stage::Proving, 300);
+            story.case(stamp).window.unwrap().needs_s
+        })
+        .collect();
+    assert_ne!(needs[0], needs[1]);
+    assert!(needs.iter().all(|needs_s| (60..=3_660).contains(needs_s)), "{needs:?}");
+}
+
+#[test]
+fn nothing_scales_in_while_any_stamp_is_suspect() {
+    let mut story = cordoned_under(hurried(), 3);
+    story.run(30);
+    heal(&mut story, LOST);
+    story.until(LOST, Stage::Serving, 1_200);
+    story.scene("westus").direct = Direct::Errors(4);
+    story.run(60);
+    assert_eq!(story.case("westus").stage, Stage::Suspect);
+    // Suspicion alone, for longer than floors are kept after a return.
+    story.policy.gray.confirm_alone_after = Span::from_secs(86_400);
+    story.run(1_800);
+    assert!(story.scenes[&StampId::from(OTHER)].our_floor.is_some());
+    heal(&mut story, "westus");
+    story.until("westus", Stage::Serving, 300);
+    story.run(590);
+    assert!(story.scenes[&StampId::from(OTHER)].our_floor.is_some());
+    story.run(60);
+    assert!(story.scenes[&StampId::from(OTHER)].our_floor.is_none());
+}
+
+#[test]
+fn a_single_remaining_origin_is_left_only_where_the_policy_says_so() {
+    let mut policy = shipped();
+    policy.latch.origins_remaining_min = 1;
+    let mut story = cordoned_under(policy, 2);
+    story.scene(OTHER).ready = 8;
+    story.run(700);
+    assert_eq!(story.scenes[&StampId::from(LOST)].origin, EnabledState::Disabled);
+    assert_eq!(story.scenes[&StampId::from(OTHER)].origin, EnabledState::Enabled);
+}
+
+#[test]
+fn no_latch_while_the_survivors_are_not_ready() {
+    let mut story = Story::calm(3);
+    lose(&mut story, LOST);
+    story.scene(OTHER).ready = 2;
+    story.run(900);
+    check(&story, LOST, Stage::Cordoned, GatePosition::Closed, &held(HoldReason::CapacityShort));
+    story.scene(OTHER).ready = 4;
+    story.tick();
+    assert_eq!(story.action(LOST), &Action::Latch);
+}
+
+#[test]
+fn a_load_sample_of_the_very_moment_a_slice_opens_says_nothing_of_it() {
+    let mut story = proving(2);
+    story.until(LOST, Stage::Readmitting, 1_000);
+    let case = story.case(LOST).clone();
+    // Seen at the opening itself: what it carried before, were it as much as this.
+    story.state.load.get_mut(&StampId::from(LOST)).unwrap().requests_per_second = 300.0;
+    assert_eq!(story.state.load[&StampId::from(LOST)].observed_at, case.ramp.unwrap().since);
+    story.gap(5);
+    story.evaluate();
+    assert_eq!(story.case(LOST).gate, GatePosition::Slice(5), "{:?}", story.action(LOST));
+}
