@@ -54,7 +54,7 @@ fn the_same_seed_is_the_same_run() {
 #[test]
 fn the_table_and_the_chart_hold_every_policy_of_every_family_that_was_played() {
     let results = compare(&[Family::Recorded], 0..1, 1, &AtomicBool::new(false), &|_| {});
-    let (table, chart) = (markdown(&results), svg(&results));
+    let (table, chart) = (markdown(&results, "one seed"), svg(&results));
     for policy in PolicyKind::ALL {
         assert!(table.contains(&format!("| {} |", policy.name())), "{table}");
         assert!(chart.contains(policy.name()), "{chart}");
