@@ -40,7 +40,7 @@ fn timed_ejection_on_a_slow_actuator_causes_wrong_cordons_and_cordon_none_of_the
     for family in [Family::Gray, Family::MonitorLies] {
         let wrong = |policy| results.figures(family, policy).unwrap_or_default().wrong_caused;
         assert_eq!(wrong(PolicyKind::Cordon), 0);
-        assert!(wrong(PolicyKind::OutlierDetection) >= 20, "{}", wrong(PolicyKind::OutlierDetection));
+        assert!(wrong(PolicyKind::OutlierDetection) >= 5, "{}", wrong(PolicyKind::OutlierDetection));
     }
 }
 
@@ -54,7 +54,7 @@ fn the_same_seed_is_the_same_run() {
 #[test]
 fn the_table_and_the_chart_hold_every_policy_of_every_family_that_was_played() {
     let results = compare(&[Family::Recorded], 0..1, 1, &AtomicBool::new(false), &|_| {});
-    let (table, chart) = (markdown(&results), svg(&results));
+    let (table, chart) = (markdown(&results, "one seed"), svg(&results));
     for policy in PolicyKind::ALL {
         assert!(table.contains(&format!("| {} |", policy.name())), "{table}");
         assert!(chart.contains(policy.name()), "{chart}");

@@ -89,7 +89,12 @@ async fn main() -> Result<(), String> {
     if stop.load(Ordering::Relaxed) {
         println!("Stopped early: this is what was played.");
     }
-    println!("{}\n\nSeeds from {}.", definitions(), options.from);
+    let seeds = format!(
+        "{} seeds of each family, from {} on. Development looked at seeds below 1000 only; nothing was tuned on those \
+         that are reported from {FIRST_REPORTED_SEED} on.",
+        options.seeds, options.from
+    );
+    println!("{}\n\n{seeds}", definitions());
     for policy in PolicyKind::ALL {
         println!("- {}: {}.", policy.name(), policy.about());
     }
@@ -107,7 +112,7 @@ async fn main() -> Result<(), String> {
         println!("- {worse}");
     }
     if let Some(folder) = options.write {
-        for (name, content) in [("rivals.md", markdown(&results)), ("rivals.svg", svg(&results))] {
+        for (name, content) in [("rivals.md", markdown(&results, &seeds)), ("rivals.svg", svg(&results))] {
             let path = folder.join(name);
             std::fs::write(&path, content).map_err(|error| format!("write {}: {error}", path.display()))?;
         }

@@ -99,11 +99,14 @@ fn legend(out: &mut String) {
 
 fn bar(out: &mut String, (x, y): (usize, usize), (value, most): (f64, f64), width: usize, colour: &str) {
     let length = (value / most).sqrt() * width as f64;
-    let text = match value {
-        value if value == 0.0 => "0".to_owned(),
-        value if value < 0.1 => format!("{value:.3}"),
-        value if value < 10.0 => format!("{value:.1}"),
-        value => format!("{value:.0}"),
+    let text = if value <= 0.0 {
+        "0".to_owned()
+    } else if value < 0.1 {
+        format!("{value:.3}")
+    } else if value < 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
     };
     let _ = writeln!(
         out,

@@ -4,15 +4,16 @@ use std::fmt::Write;
 
 use simulator::fleet::{Family, PolicyKind};
 
-use super::{Figures, Results};
+use super::{Figures, Results, promises, worse};
 
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 11] = [
     "policy",
     "failed, k: mean / median / worst",
     "min below floor: mean / worst",
     "of these by removal / held out",
     "zero-serving min: mean / worst",
     "wrong cordons per region-year: caused / all",
+    "able but held out, min: mean / worst",
     "missed",
     "flaps: mean / worst",
     "time to cordon, s: median / p95",
@@ -28,7 +29,9 @@ pub fn definitions() -> String {
      helped, windows after a right cordon included. Zero-serving: less than 1 % of the requests are served. A wrong cordon \
      is a region that is able to serve at least 99 % of its requests when it is taken out, and stays so, held out at more \
      than half of the locations for over 60 s: in all, and caused by an effect of the policy (Front Door's own probe drops \
-     act under every policy alike). Missed: a regional failure of at least ten minutes and 5 % of the requests that \
+     act under every policy alike). What takes over a region that was dropped for a reason is the same cordon going on; \
+     how long it then goes on although the region is able again is a column of its own, in minutes, sustained-healthy \
+     windows included. Missed: a regional failure of at least ten minutes and 5 % of the requests that \
      locations with 99 % of the traffic never dropped. A flap is a drop after a return. Time to cordon is until locations \
      with 99 % of the traffic have dropped the region (a missed one counts with its whole length); time to full service from the end of its last failure until they \
      have taken it back. Normal autoscaling acts under every policy alike."
@@ -36,14 +39,14 @@ pub fn definitions() -> String {
 }
 
 /// The rows of one family, Cordon first.
-fn rows(results: &Results, family: Family) -> Vec<[String; 10]> {
+fn rows(results: &Results, family: Family) -> Vec<[String; 11]> {
     PolicyKind::ALL
         .into_iter()
         .filter_map(|policy| Some(row(policy, &results.figures(family, policy)?)))
         .collect()
 }
 
-fn row(policy: PolicyKind, figures: &Figures) -> [String; 10] {
+fn row(policy: PolicyKind, figures: &Figures) -> [String; 11] {
     let f = figures;
     [
         policy.name().to_owned(),
@@ -52,6 +55,7 @@ fn row(policy: PolicyKind, figures: &Figures) -> [String; 10] {
         format!("{:.2} / {:.2}", f.sunk_min.mean, f.held_below_min.mean),
         format!("{:.2} / {:.0}", f.zero_min.mean, f.zero_min.worst),
         format!("{:.3} / {:.3}", f.wrong_caused_per_region_year(), f.wrong_per_region_year()),
+        format!("{:.1} / {:.0}", f.held_able_min.mean, f.held_able_min.worst),
         if f.to_cordon == 0 { "-".to_owned() } else { format!("{} of {}", f.missed, f.to_cordon) },
         format!("{:.1} / {:.0}", f.flaps.mean, f.flaps.worst),
         if f.cordoned_after_s.worst == 0.0 {
@@ -103,9 +107,22 @@ pub fn text(results: &Results) -> String {
     out
 }
 
-/// For a document.
-pub fn markdown(results: &Results) -> String {
-    let mut out = String::new();
+/// For a document: everything that the terminal shows, definitions, promises and weaknesses included. `seeds` says which
+/// were played.
+pub fn markdown(results: &Results, seeds: &str) -> String {
+    let mut out = format!("# Cordon and its rivals on the same streams\n\n{}\n\n{seeds}\n\n", definitions());
+    for policy in PolicyKind::ALL {
+        let _ = writeln!(out, "- {}: {}.", policy.name(), policy.about());
+    }
+    out.push_str("\n## Promises\n\n");
+    for promise in promises(results) {
+        let _ = writeln!(out, "- {promise}");
+    }
+    out.push_str("\n## Where Cordon is worse than the best rival\n\n");
+    for worse in worse(results) {
+        let _ = writeln!(out, "- {worse}");
+    }
+    out.push_str("\n## Figures\n");
     for family in results.families() {
         let _ = writeln!(out, "\n{}\n\n| {} |", heading(results, family), COLUMNS.join(" | "));
         let _ = writeln!(out, "|{}", " --- |".repeat(COLUMNS.len()));

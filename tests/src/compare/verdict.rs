@@ -123,7 +123,7 @@ pub fn promises(results: &Results) -> Vec<Promise> {
 
 type Column = (&'static str, fn(&Figures) -> f64);
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     ("failed requests, mean", |f| f.failed_k.mean),
     ("failed requests, median", |f| f.failed_k.median),
     ("failed requests, worst seed", |f| f.failed_k.worst),
@@ -131,6 +131,7 @@ const COLUMNS: [Column; 13] = [
     ("minutes below the floor, worst seed", |f| f.below_min.worst),
     ("zero-serving minutes, mean", |f| f.zero_min.mean),
     ("wrong cordons caused per region-year", Figures::wrong_caused_per_region_year),
+    ("minutes an able region is held out, mean", |f| f.held_able_min.mean),
     ("missed cordons", |f| f64::from(f.missed)),
     ("flaps, mean", |f| f.flaps.mean),
     ("time to cordon, median", |f| f.cordoned_after_s.median),

@@ -207,7 +207,7 @@ impl Cordon {
             Effect::SetOrigin { enabled, .. } => {
                 let wait =
                     |after, code| StepResult::Retry { not_before: now + after, code, detail: String::new() };
-                match hands.set_origin(s, *enabled == EnabledState::Enabled) {
+                match hands.set_origin(s, *enabled) {
                     OriginAnswer::AlreadySo => StepResult::Done { recorded: None },
                     OriginAnswer::Accepted => {
                         StepResult::Accepted { operation: "fleet".to_owned(), poll_at: now + POLL_WAIT }
@@ -285,17 +285,17 @@ impl Cordon {
             false => (Standing::Fired, Verdict::Unhealthy),
         };
         let (class, scope, source) = match alert.source {
-            AlertSource::ServiceHealth => (
+            AlertSource::Service => (
                 EvidenceClass::Platform,
                 Scope::Region(self.regions[alert.stamp].clone()),
                 format!("service-health:{}", alert.instance),
             ),
-            AlertSource::ResourceHealth => (
+            AlertSource::Resource => (
                 EvidenceClass::Platform,
                 Scope::Stamp(self.stamps[alert.stamp].clone()),
                 format!("resource-health:{}", alert.stamp),
             ),
-            AlertSource::OriginHealth => (
+            AlertSource::OriginMetric => (
                 EvidenceClass::Edge,
                 Scope::Stamp(self.stamps[alert.stamp].clone()),
                 format!("origin-health-{}", alert.stamp),

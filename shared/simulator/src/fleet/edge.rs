@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 
+use domain::EnabledState;
 use domain::gate::slice_of;
 
 use super::STEP_S;
@@ -46,6 +47,13 @@ struct Operation {
     control_left_s: f64,
     spread_s: f64,
     pop_delay_s: Vec<u32>,
+}
+
+/// How one probe was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    Good,
+    Bad,
 }
 
 /// How Front Door answers a change.
@@ -108,16 +116,17 @@ impl Edge {
     }
 
     /// Takes the outcome of one probe into the location's judgement.
-    pub(crate) fn judge(&mut self, pop: usize, stamp: usize, good: bool) {
+    pub(crate) fn judge(&mut self, pop: usize, stamp: usize, reply: Reply) {
         let pop = &mut self.pops[pop];
         let kept = (1_u16 << SAMPLES) - 1;
-        let samples = (u16::from(pop.samples[stamp]) << 1 | u16::from(good)) & kept;
+        let samples = (u16::from(pop.samples[stamp]) << 1 | u16::from(reply == Reply::Good)) & kept;
         pop.samples[stamp] = samples as u8;
         pop.healthy[stamp] = samples.count_ones() >= SAMPLES_REQUIRED;
     }
 
     /// Asks for a change of one origin.
-    pub(crate) fn set_origin(&mut self, origin: usize, enabled: bool, truth: &Truth) -> OriginAnswer {
+    pub(crate) fn set_origin(&mut self, origin: usize, wanted: EnabledState, truth: &Truth) -> OriginAnswer {
+        let enabled = wanted == EnabledState::Enabled;
         if truth.arm_down {
             return OriginAnswer::Down;
         }

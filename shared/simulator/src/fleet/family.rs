@@ -196,11 +196,11 @@ impl Draw {
         if until - from >= ALERTED_FROM_S && self.unit(7) < 0.8 {
             let fired = from + self.quantile_s(8, &SERVICE_HEALTH_LAG_MIN);
             let resolved = fired.max(until) + self.quantile_s(9, &RESOLVED_LAG_MIN);
-            say(incident, AlertSource::ServiceHealth, (stamp, 1), (fired, Some(resolved)), copies);
+            say(incident, AlertSource::Service, (stamp, 1), (fired, Some(resolved)), copies);
         }
         if self.unit(10) < 0.5 {
             let span = (from + RESOURCE_HEALTH_LAG_S, Some(until + RESOURCE_HEALTH_LAG_S));
-            say(incident, AlertSource::ResourceHealth, (stamp, 1), span, copies);
+            say(incident, AlertSource::Resource, (stamp, 1), span, copies);
         }
     }
 }
@@ -354,7 +354,7 @@ fn alert_lies(draw: &Draw) -> Incident {
     let (stamp, stamps) = (draw.region(&incident), incident.stamps.len());
     let copies = 1 + draw.one_of(23, 5) as u32;
     let stands = draw.span_s(21, (60.0, 240.0));
-    let (sh, rh) = (AlertSource::ServiceHealth, AlertSource::ResourceHealth);
+    let (sh, rh) = (AlertSource::Service, AlertSource::Resource);
     let lag = draw.quantile_s(24, &SERVICE_HEALTH_LAG_MIN);
     match case {
         0 => say(&mut incident, sh, (stamp, 1), (CALM_S, Some(CALM_S + stands)), copies),

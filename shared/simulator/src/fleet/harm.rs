@@ -94,6 +94,15 @@ struct Out {
     traffic: f64,
 }
 
+/// What a stamp could do at one moment.
+#[derive(Clone, Copy, Debug)]
+struct State {
+    /// Serve at least 99 % of its requests.
+    able: bool,
+    /// Serve at least half of them.
+    serving: bool,
+}
+
 impl Harm {
     pub(crate) fn new(incident: &Incident) -> Self {
         let stamps = incident.stamps.len();
@@ -126,11 +135,13 @@ impl Harm {
             all_back &= 1.0 - out.traffic >= TRAFFIC;
             let serving = good >= HELD * self.native_rps[s];
             let dropped_by_others = self.total[s].held && !self.by_policy[s].held;
-            self.out.flaps +=
-                u32::from(advance(&mut self.total[s], out, able, serving) && self.total[s].spells > 1);
+            self.out.flaps += u32::from(
+                advance(&mut self.total[s], out, State { able, serving }) && self.total[s].spells > 1,
+            );
             // What takes over a region that was dropped for a reason is the same cordon going on.
             let for_a_reason = self.total[s].held && self.total[s].able_s.is_none();
-            advance(&mut self.by_policy[s], policy, able && !for_a_reason, serving && !dropped_by_others);
+            let now = State { able: able && !for_a_reason, serving: serving && !dropped_by_others };
+            advance(&mut self.by_policy[s], policy, now);
             let caused = became_wrong(&mut self.by_policy[s]);
             self.out.wrong_caused += u32::from(caused);
             // One that a policy takes out just as Front Door lets it in again is one spell of the locations.
@@ -201,7 +212,7 @@ impl Harm {
 }
 
 /// Follows one stamp's spells; whether a new one began.
-fn advance(spell: &mut Spell, out: Out, able: bool, serving: bool) -> bool {
+fn advance(spell: &mut Spell, out: Out, State { able, serving }: State) -> bool {
     let held = out.locations > HELD;
     let began = held && !spell.held;
     if began {

@@ -89,7 +89,7 @@ fn run(incident: &Incident, steering: &mut dyn Steering, tell: &mut dyn FnMut(St
             tell(format!("{t:>6} truth {:?}", truth.stamps));
         }
         plant.begin(t, &truth);
-        plant.probe(t, &truth, |p, s, good| stream.probed(p, s, good));
+        plant.probe(t, &truth, |p, s, reply| stream.probed(p, s, reply));
         let served = plant.serve(&truth);
         harm.take(t, &plant, &truth, served);
         stream.counted(t, &plant, &truth);

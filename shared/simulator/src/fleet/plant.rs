@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::gate::effective_percent;
 use domain::{GateDocument, Timestamp};
 
-use super::edge::Edge;
+use super::edge::{Edge, Reply};
 use super::truth::{Incident, StampTruth, Truth};
 use super::{STEP_S, now_at};
 use crate::autoscale::ENGINE_INTERVAL_S;
@@ -114,13 +114,14 @@ impl Plant {
         self.edge.advance(truth);
     }
 
-    /// Front Door's probes of this step: location, stamp and whether the answer was good.
-    pub(crate) fn probe(&mut self, t: u32, truth: &Truth, mut seen: impl FnMut(usize, usize, bool)) {
+    /// Front Door's probes of this step: location, stamp and answer.
+    pub(crate) fn probe(&mut self, t: u32, truth: &Truth, mut seen: impl FnMut(usize, usize, Reply)) {
         let due: Vec<(usize, usize)> = self.edge.due(t).collect();
         for (p, s) in due {
             let good = self.probe_is_good((p, s), t, &truth.stamps[s]);
-            self.edge.judge(p, s, good);
-            seen(p, s, good);
+            let reply = if good { Reply::Good } else { Reply::Bad };
+            self.edge.judge(p, s, reply);
+            seen(p, s, reply);
         }
     }
 

@@ -93,7 +93,7 @@ pub(super) fn recorded(draw: &Draw) -> Incident {
     };
     for s in about {
         let resolved = fired.max(until) + 55 * 60;
-        say(&mut incident, AlertSource::ServiceHealth, (s, 1), (fired, Some(resolved)), 2);
+        say(&mut incident, AlertSource::Service, (s, 1), (fired, Some(resolved)), 2);
     }
     incident
 }

@@ -1,7 +1,7 @@
 //! What a policy is: it sees what a real one could see, and asks for what a real one could ask for.
 
 use domain::gate::GATE_SCHEMA;
-use domain::{GateDocument, GatePosition, Generation, StampId};
+use domain::{EnabledState, GateDocument, GatePosition, Generation, StampId};
 
 use super::cordon::Cordon;
 use super::edge::OriginAnswer;
@@ -124,7 +124,7 @@ impl Hands<'_> {
     }
 
     /// Asks Front Door to change an origin.
-    pub(crate) fn set_origin(&mut self, s: usize, enabled: bool) -> OriginAnswer {
+    pub(crate) fn set_origin(&mut self, s: usize, enabled: EnabledState) -> OriginAnswer {
         self.plant.edge.set_origin(s, enabled, self.truth)
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::STEP_S;
+use super::edge::Reply;
 use super::plant::Plant;
 use super::truth::{Alert, AlertSource, Incident, StampTruth, Truth};
 use crate::draw::{About, Seed};
@@ -151,7 +152,8 @@ impl Stream {
     }
 
     /// Notes one probe of Front Door.
-    pub(crate) fn probed(&mut self, pop: usize, stamp: usize, good: bool) {
+    pub(crate) fn probed(&mut self, pop: usize, stamp: usize, reply: Reply) {
+        let good = reply == Reply::Good;
         let minute = &mut self.minutes[stamp];
         minute.probes += 1;
         minute.good_probes += u32::from(good);
@@ -218,13 +220,13 @@ impl Stream {
             p_is_read.then_some((p, says))
         });
         let saturation = stamp.utilisation.min(99.0);
+        let gated = if stamp.gate_percent < 100 || here.hard_errors { 503 } else { 200 };
         StampSeen {
             pings,
             view,
             load: is_read.then_some(LoadSeen { ready: stamp.ready, rps: stamp.arriving_rps, saturation }),
             peers: peers.collect(),
-            gated_status: is_read
-                .then(|| if stamp.gate_percent < 100 || here.hard_errors { 503 } else { 200 }),
+            gated_status: is_read.then_some(gated),
         }
     }
 
@@ -302,7 +304,7 @@ impl Stream {
                 _ => continue,
             };
             let alert = Alert {
-                source: AlertSource::OriginHealth,
+                source: AlertSource::OriginMetric,
                 instance: rule.instance,
                 stamp: count.stamp,
                 resolved,

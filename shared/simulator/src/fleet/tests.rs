@@ -1,6 +1,6 @@
 //! The light world by itself: its plant, its accountant, and each rival's rules, in small scenes.
 
-use domain::GatePosition;
+use domain::{EnabledState, GatePosition};
 
 use super::edge::OriginAnswer;
 use super::plant::Plant;
@@ -127,10 +127,10 @@ fn pass(plant: &mut Plant, truth: &Truth, from: u32, seconds: u32) {
 #[test]
 fn origin_changes_are_serialised_slow_and_never_take_the_last() {
     let (mut plant, truth) = plant(&[]);
-    assert_eq!(plant.edge.set_origin(0, false, &truth), OriginAnswer::Accepted);
-    assert_eq!(plant.edge.set_origin(1, false, &truth), OriginAnswer::Busy);
+    assert_eq!(plant.edge.set_origin(0, EnabledState::Disabled, &truth), OriginAnswer::Accepted);
+    assert_eq!(plant.edge.set_origin(1, EnabledState::Disabled, &truth), OriginAnswer::Busy);
     pass(&mut plant, &truth, 0, 200);
-    assert_eq!(plant.edge.set_origin(1, false, &truth), OriginAnswer::LastEnabled);
+    assert_eq!(plant.edge.set_origin(1, EnabledState::Disabled, &truth), OriginAnswer::LastEnabled);
     assert!(plant.edge.pops.iter().all(|pop| pop.enabled[0]), "no location has heard of it yet");
     pass(&mut plant, &truth, 200, 1_100);
     assert!(plant.edge.pops.iter().all(|pop| !pop.enabled[0]) && plant.edge.is_settled());
@@ -139,11 +139,11 @@ fn origin_changes_are_serialised_slow_and_never_take_the_last() {
 #[test]
 fn a_frozen_front_door_takes_no_changes_and_those_under_way_stand_still() {
     let (mut plant, truth) = plant(&[]);
-    assert_eq!(plant.edge.set_origin(0, false, &truth), OriginAnswer::Accepted);
+    assert_eq!(plant.edge.set_origin(0, EnabledState::Disabled, &truth), OriginAnswer::Accepted);
     let frozen = Truth { front_door_frozen: true, ..truth };
     pass(&mut plant, &frozen, 0, 3_000);
     assert!(plant.edge.pops.iter().all(|pop| pop.enabled[0]));
-    assert_eq!(plant.edge.set_origin(0, true, &frozen), OriginAnswer::Busy);
+    assert_eq!(plant.edge.set_origin(0, EnabledState::Enabled, &frozen), OriginAnswer::Busy);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_dead_region_is_failed_over_at_once_and_then_nothing_happens_for_an_hour() {
 fn an_alert_disables_the_origin_and_its_resolve_enables_it() {
     let (mut bench, mut rival) = (Bench::new(), AlertAndResolve::new(2));
     let alert = |resolved| Alert {
-        source: AlertSource::ServiceHealth,
+        source: AlertSource::Service,
         instance: 1,
         stamp: 0,
         resolved,

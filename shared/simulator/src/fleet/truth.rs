@@ -191,11 +191,11 @@ pub(crate) struct StampShape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AlertSource {
     /// Azure Service Health, about a region.
-    ServiceHealth,
+    Service,
     /// Azure Resource Health, about the stamp's resource.
-    ResourceHealth,
+    Resource,
     /// A metric alert on `OriginHealthPercentage`.
-    OriginHealth,
+    OriginMetric,
 }
 
 /// One message of an alert, at the moment it is first delivered.

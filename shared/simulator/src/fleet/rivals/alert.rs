@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use domain::EnabledState;
+
 use crate::fleet::edge::OriginAnswer;
 use crate::fleet::steering::{Hands, Steering};
 use crate::fleet::stream::Seen;
@@ -28,9 +30,9 @@ impl Steering for AlertAndResolve {
     fn step(&mut self, seen: &Seen, hands: &mut Hands<'_>) {
         for alert in &seen.alerts {
             let source = match alert.source {
-                AlertSource::ServiceHealth => 0,
-                AlertSource::ResourceHealth => 1,
-                AlertSource::OriginHealth => 2,
+                AlertSource::Service => 0,
+                AlertSource::Resource => 1,
+                AlertSource::OriginMetric => 2,
             };
             let standing = &mut self.standing[alert.stamp];
             if alert.resolved {
@@ -41,11 +43,11 @@ impl Steering for AlertAndResolve {
         }
         // One change at a time: the next run of the runbook does what this one was refused. A region is let back before
         // another is taken out.
-        for wanted in [true, false] {
+        for (wanted, state) in [(true, EnabledState::Enabled), (false, EnabledState::Disabled)] {
             for s in 0..self.standing.len() {
                 if self.standing[s].is_empty() == wanted
                     && hands.plant.edge.configured[s] != wanted
-                    && hands.set_origin(s, wanted) == OriginAnswer::Accepted
+                    && hands.set_origin(s, state) == OriginAnswer::Accepted
                 {
                     return;
                 }

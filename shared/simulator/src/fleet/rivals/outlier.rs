@@ -7,6 +7,8 @@
 //! default: neither applies. Envoy sees every request; here it has the synthetic ones and each minute's counts: a minute
 //! of N requests of which a share p failed holds five in a row once N p^5 is at least 1.
 
+use domain::EnabledState;
+
 use crate::fleet::edge::OriginAnswer;
 use crate::fleet::steering::{Hands, Steering};
 use crate::fleet::stream::{Counted, Ping, Seen};
@@ -66,16 +68,18 @@ impl Steering for OutlierDetection {
             let ejected = self.hosts.iter().filter(|host| host.ejected_at.is_some()).count();
             let host = &mut self.hosts[s];
             match host.ejected_at {
-                None if host.detected && ejected < most => {
-                    if hands.set_origin(s, false) == OriginAnswer::Accepted {
-                        host.ejected_at = Some(seen.t);
-                        host.ejections += 1;
-                        host.in_a_row = 0;
-                    }
+                None if host.detected
+                    && ejected < most
+                    && hands.set_origin(s, EnabledState::Disabled) == OriginAnswer::Accepted =>
+                {
+                    host.ejected_at = Some(seen.t);
+                    host.ejections += 1;
+                    host.in_a_row = 0;
                 }
                 None if !host.detected => host.ejections = host.ejections.saturating_sub(1),
                 Some(at) if seen.t - at >= (BASE_EJECTION_S * host.ejections).min(MAX_EJECTION_S) => {
-                    if matches!(hands.set_origin(s, true), OriginAnswer::Accepted | OriginAnswer::AlreadySo) {
+                    let answer = hands.set_origin(s, EnabledState::Enabled);
+                    if matches!(answer, OriginAnswer::Accepted | OriginAnswer::AlreadySo) {
                         host.ejected_at = None;
                         host.in_a_row = 0;
                     }
