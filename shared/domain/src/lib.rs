@@ -22,6 +22,7 @@ pub mod assess;
 pub mod capacity;
 
 pub mod decide;
+pub mod stray;
 pub mod plan;
 pub mod lint;
 pub mod judge;

@@ -94,7 +94,7 @@ fn may_latch(world: &World<'_>, stamp: &StampId) -> Result<(), HoldReason> {
     if world.origins_remaining(stamp) < enough {
         return Err(HoldReason::OriginsRemaining);
     }
-    if world.others_serving(stamp).is_empty() {
+    if world.others_serving_now(stamp).is_empty() {
         return Err(HoldReason::LastServing);
     }
     if !world.survivors_are_ready(stamp) {
@@ -240,7 +240,7 @@ pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCas
         return (case, wait(WaitReason::SliceWatched, None));
     };
     if let Some(why) = step_back_reason(world, stamp, &case, ramp) {
-        if !world.others_serving(stamp).is_empty() {
+        if !world.others_serving_now(stamp).is_empty() {
             return step_back(world, case, why);
         }
         // A doubtful region beats none: with nothing else serving a slice stays as it is, neither closed nor widened.

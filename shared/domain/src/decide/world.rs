@@ -113,6 +113,13 @@ impl World<'_> {
             .collect()
     }
 
+    /// Those of them whose gate lets somebody in as it binds now: a return that is only wanted serves nobody.
+    pub(super) fn others_serving_now(&self, stamp: &StampId) -> Vec<&StampId> {
+        let mut others = self.others_serving(stamp);
+        others.retain(|other| self.situation.lets_somebody_in(other));
+        others
+    }
+
     /// Dead by our own probes right now, not merely full.
     pub(super) fn is_down(&self, stamp: &StampId) -> bool {
         let assessment = self.assessment(stamp);

@@ -6,3 +6,4 @@ mod returning;
 mod ledger;
 mod modes;
 mod properties;
+mod stray;
