@@ -23,6 +23,7 @@ pub mod capacity;
 pub mod harm;
 
 pub mod decide;
+pub mod stray;
 pub mod plan;
 pub mod lint;
 pub mod judge;

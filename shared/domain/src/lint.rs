@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::policy::{Mode, Policy};
 use crate::state::{Cause, Stage};
 use crate::step::{Actuator, Effect, Purpose, Step, StepStatus};
+use crate::stray::may_move_the_gate;
 use crate::{EnabledState, GatePosition, StampId};
 
 /// S2: capacity that must stay over the demand, as a factor.
@@ -104,19 +105,17 @@ fn floor(step: &Step, decision: &Decision, situation: &Situation, policy: &Polic
     let stamp = step.effect.stamp();
     let mut after = situation.state.to_decide_on();
     after.cases.clone_from(&decision.cases);
-    for in_flight in situation
-        .steps
-        .iter()
-        .filter(|stored| stored.step.is_live() && stored.step.purpose == Purpose::Removal)
-    {
-        match &in_flight.step.effect {
-            Effect::SetOrigin { stamp, enabled: EnabledState::Disabled } => {
+    for step in situation.steps.iter().map(|stored| &stored.step) {
+        match &step.effect {
+            Effect::SetOrigin { stamp, enabled: EnabledState::Disabled } if step.is_live() => {
                 after
                     .origins
                     .entry(stamp.clone())
                     .and_modify(|origin| origin.enabled = EnabledState::Disabled);
             }
-            Effect::SetGate { stamp, position, .. } => {
+            Effect::SetGate { stamp, position, .. }
+                if step.is_live() || may_move_the_gate(step, situation.gates.get(stamp)) =>
+            {
                 after.cases.entry(stamp.clone()).and_modify(|case| case.gate = case.gate.min(*position));
             }
             _ => {}
@@ -125,10 +124,12 @@ fn floor(step: &Step, decision: &Decision, situation: &Situation, policy: &Polic
     let dead = |other: &StampId| decision.assessments.get(other).is_none_or(is_dead);
     let remaining =
         after.cases.keys().filter(|other| capacity::is_effective(&after, other) && !dead(other)).count();
+    // A return that is only wanted serves nobody: what is in force counts as well.
     let others = after
         .cases
         .keys()
         .filter(|other| *other != stamp && capacity::is_effective(&after, other) && !dead(other))
+        .filter(|other| situation.lets_somebody_in(other))
         .count();
     if others == 0 {
         found(SafetyRule::S2, "nothing else would serve");

@@ -7,6 +7,7 @@ use crate::decide::{Action, Decision, GateRead, Situation};
 use crate::policy::Policy;
 use crate::state::{StampCase, WorkloadState};
 use crate::step::{Effect, FailureCode, Purpose, Step, StepStatus};
+use crate::stray::{has_lost_attempt, may_move_the_gate};
 use crate::transition::{StepWrite, StoredStep};
 use crate::{EnabledState, GatePosition, Generation, StampId, StepId, Timestamp};
 
@@ -58,7 +59,13 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
     let mut satisfied = vec![false; wanted.len()];
     for stored in &situation.steps {
         let matching = wanted.iter().position(|wanted| wanted.effect.same_target(&stored.step.effect));
-        let ended = if situation.touched(&stored.step.id) { Ended::InThisFold } else { Ended::InTheLedger };
+        let ended = if situation.touched(&stored.step.id) {
+            Ended::InThisFold
+        } else if may_move_the_gate(&stored.step, situation.gates.get(stored.step.effect.stamp())) {
+            Ended::Unheard
+        } else {
+            Ended::InTheLedger
+        };
         let forbidden = forbidden(&stored.step, decision, situation);
         let matching = matching.map(|index| &mut satisfied[index]);
         review(&mut plan, stored, matching, forbidden, ended, policy, as_of);
@@ -90,6 +97,8 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
 enum Ended {
     InTheLedger,
     InThisFold,
+    /// With an attempt that may still move the gate: remembered until a newer document is in force.
+    Unheard,
 }
 
 /// What becomes of an existing step, given whether its target is still wanted.
@@ -197,7 +206,11 @@ fn gate_wanted(
         std::cmp::Ordering::Greater => Purpose::Return,
         std::cmp::Ordering::Equal => {
             let half_over = renewed_at.is_some_and(|at| as_of.since(at) >= lifetime / 2);
-            if position == GatePosition::Open || !half_over {
+            // A document of our generation is what the gate store needs to refuse an attempt that was never heard of.
+            let unfenced = situation.steps.iter().map(|stored| &stored.step).any(|step| {
+                step.effect.stamp() == stamp && may_move_the_gate(step, situation.gates.get(stamp))
+            });
+            if !unfenced && (position == GatePosition::Open || !half_over) {
                 return None;
             }
             Purpose::Maintenance
@@ -220,8 +233,11 @@ fn gate_wanted(
 
 /// Only an origin that we latched is ours to change; what a person set in the portal stays.
 fn origin_wanted(stamp: &StampId, case: &StampCase, situation: &Situation) -> Option<Wanted> {
-    case.latched_at.filter(|_| case.hold.is_none())?;
     let origin = situation.state.origins.get(stamp)?;
+    let ours = case.latched_at.is_some() || strayed(stamp, origin, situation);
+    if !ours || case.hold.is_some() {
+        return None;
+    }
     if origin.enabled == case.origin {
         return None;
     }
@@ -231,6 +247,14 @@ fn origin_wanted(stamp: &StampId, case: &StampCase, situation: &Situation) -> Op
     }
     let purpose = if case.origin == EnabledState::Disabled { Purpose::Removal } else { Purpose::Return };
     Some(Wanted { effect, purpose })
+}
+
+/// Whether an origin is disabled as a lost attempt of ours would have done it: nothing fences an origin, so it is seen
+/// by reading it again, and put right (S4). Known for as long as the step is remembered.
+fn strayed(stamp: &StampId, origin: &crate::facts::OriginFacts, situation: &Situation) -> bool {
+    let disables = Effect::SetOrigin { stamp: stamp.clone(), enabled: EnabledState::Disabled };
+    let lost = |step: &Step| has_lost_attempt(step) && step.effect.same_target(&disables);
+    origin.enabled == EnabledState::Disabled && situation.steps.iter().any(|stored| lost(&stored.step))
 }
 
 /// Origin changes are global operations that queue: one at a time.

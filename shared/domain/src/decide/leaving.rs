@@ -137,7 +137,7 @@ fn leaves_at_once(world: &World<'_>, stamp: &StampId) -> bool {
 fn may_cordon(world: &World<'_>, stamp: &StampId, case: &StampCase, cause: Cause) -> Result<(), HoldReason> {
     removal_is_allowed(world)?;
     world.gate_permission(stamp)?;
-    if world.others_serving(stamp).len()
+    if world.others_serving_now(stamp).len()
         < usize::try_from(world.policy.capacity.regions_min).unwrap_or(usize::MAX)
     {
         return Err(HoldReason::LastServing);

@@ -55,6 +55,15 @@ impl Situation {
         self.concluded.contains(step)
     }
 
+    /// Whether the gate in force lets in anybody at all. One that cannot be read is taken to be as the ledger wants it:
+    /// that nothing is then done to it is another rule's matter (S8).
+    pub fn lets_somebody_in(&self, stamp: &StampId) -> bool {
+        match self.gates.get(stamp) {
+            Some(GateRead::Is { document }) => crate::gate::effective_percent(document, self.state.as_of) > 0,
+            Some(GateRead::Absent | GateRead::Unreadable) | None => true,
+        }
+    }
+
     /// Folds inbox items into the state and the steps as loaded.
     pub fn gather(
         mut state: WorkloadState,

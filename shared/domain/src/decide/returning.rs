@@ -95,7 +95,7 @@ fn may_latch(world: &World<'_>, stamp: &StampId) -> Result<(), HoldReason> {
     if world.origins_remaining(stamp) < enough {
         return Err(HoldReason::OriginsRemaining);
     }
-    if world.others_serving(stamp).is_empty() {
+    if world.others_serving_now(stamp).is_empty() {
         return Err(HoldReason::LastServing);
     }
     if !world.survivors_are_ready(stamp) {
@@ -274,7 +274,7 @@ pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCas
         return (case, wait(WaitReason::SliceWatched, None));
     };
     if let Some(why) = step_back_reason(world, stamp, &case, ramp) {
-        if !world.others_serving(stamp).is_empty() {
+        if !world.others_serving_now(stamp).is_empty() {
             if harm_of_step_back(world, stamp, &case, why).exceeds() {
                 return (case, hold(HoldReason::MoreHarm));
             }

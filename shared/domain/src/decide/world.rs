@@ -127,6 +127,13 @@ impl World<'_> {
             .collect()
     }
 
+    /// Those of them whose gate lets somebody in as it binds now: a return that is only wanted serves nobody.
+    pub(super) fn others_serving_now(&self, stamp: &StampId) -> Vec<&StampId> {
+        let mut others = self.others_serving(stamp);
+        others.retain(|other| self.situation.lets_somebody_in(other));
+        others
+    }
+
     /// Its latest direct probes succeeded so often in a row that what failed before is over for now: at the ratio before,
     /// such luck has less than one chance in twenty. The other classes are minutes late and cannot know yet.
     pub(super) fn has_turned_well(&self, stamp: &StampId) -> bool {

@@ -8,3 +8,4 @@ mod capacity;
 mod modes;
 mod explanation;
 mod properties;
+mod stray;

@@ -1,0 +1,29 @@
+//! Attempts that were never heard of again: the claim ran out, or the answer was lost. What one of them writes may still
+//! arrive, long after the ledger has gone on; so they are remembered for as long as they can do harm.
+
+use crate::decide::GateRead;
+use crate::step::{Effect, Step, StepStatus};
+
+/// Whether some attempt of this step, which is over, ended unheard of: a void one that was ever claimed, or one that was
+/// claimed anew.
+pub const fn has_lost_attempt(step: &Step) -> bool {
+    match step.status {
+        StepStatus::Void { .. } => step.attempts > 0,
+        StepStatus::Done { .. } | StepStatus::Failed { .. } => step.attempts > 1,
+        StepStatus::Pending { .. } | StepStatus::Claimed { .. } | StepStatus::Running { .. } => false,
+    }
+}
+
+/// Whether a lost attempt of this step can still move the gate that was read: nothing newer is there, which alone the
+/// gate store would not let it replace.
+pub fn may_move_the_gate(step: &Step, read: Option<&GateRead>) -> bool {
+    let Effect::SetGate { position, .. } = &step.effect else { return false };
+    has_lost_attempt(step)
+        && match read {
+            Some(GateRead::Is { document }) => {
+                document.generation <= step.generation && document.position != *position
+            }
+            Some(GateRead::Absent) => *position != crate::GatePosition::Open,
+            Some(GateRead::Unreadable) | None => true,
+        }
+}

@@ -1,0 +1,129 @@
+//! Attempts that were never heard of again, and returns that are only wanted: neither may cost the last region.
+
+use std::time::Duration;
+
+use crate::decide::Action;
+use crate::state::Stage;
+use crate::testing::{Direct, Executor, Story};
+use crate::{
+    Effect, EnabledState, GatePosition, Order, Purpose, StampId, Step, StepId, StepStatus, StoredStep,
+};
+
+const LOST: &str = "eastus2";
+const OTHER: &str = "centralus";
+
+/// A stamp is lost and its gate's step claimed by somebody who is not heard of again; then the cordon is withdrawn by a
+/// freeze, before the gate closed.
+fn unheard_of() -> (Story, Step) {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::Down;
+    story.executor = Executor::Stopped;
+    story.until(LOST, Stage::Evacuating, 180);
+    let deadline = story.now + Duration::from_secs(60);
+    let claimed = story
+        .steps
+        .iter_mut()
+        .find(|stored| stored.step.purpose == Purpose::Removal)
+        .expect("its gate is to be closed");
+    claimed.version += 1;
+    claimed.step.attempts = 1;
+    claimed.step.status = StepStatus::Claimed { owner: "asleep".into(), deadline };
+    let asleep = claimed.step.clone();
+    for stamp in [LOST, OTHER] {
+        story.scene(stamp).direct = Direct::AuthRefused;
+    }
+    story.run_until(120, |story| story.state.freeze.is_some());
+    for stamp in [LOST, OTHER] {
+        story.scene(stamp).direct = Direct::Healthy;
+    }
+    let is_void = |story: &Story| {
+        let step = story.steps.iter().find(|stored| stored.step.id == asleep.id);
+        step.is_some_and(|stored| matches!(stored.step.status, StepStatus::Void { .. }))
+    };
+    story.run_until(300, is_void);
+    (story, asleep)
+}
+
+#[test]
+fn a_void_attempt_that_may_still_close_the_gate_is_fenced_off_by_a_newer_document() {
+    let (mut story, asleep) = unheard_of();
+    assert_eq!(story.documents.get(&StampId::from(LOST)), None, "nobody has written this gate");
+    story.executor = Executor::Works;
+    story.run(20);
+    let document = &story.documents[&StampId::from(LOST)];
+    assert_eq!(document.position, GatePosition::Open);
+    assert!(document.generation > asleep.generation, "{document:?}");
+    let written = document.generation;
+    story.run(60);
+    assert_eq!(story.documents[&StampId::from(LOST)].generation, written, "once is enough");
+}
+
+#[test]
+fn until_it_is_fenced_off_the_other_gate_stays_open() {
+    let (mut story, _) = unheard_of();
+    story.run_until(900, |story| story.state.freeze.is_none());
+    story.scene(OTHER).direct = Direct::Down;
+    for _ in 0..60 {
+        story.tick();
+        let removes = |step: &Step| step.purpose == Purpose::Removal && step.effect.stamp().as_str() == OTHER;
+        assert!(!story.created().iter().any(removes), "{:?}", story.created());
+    }
+    story.executor = Executor::Works;
+    story.run_until(120, |story| story.in_force(&StampId::from(OTHER)) == GatePosition::Closed);
+}
+
+#[test]
+fn a_return_that_is_only_wanted_is_no_survivor() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::Down;
+    story.until(LOST, Stage::Cordoned, 300);
+    story.scene(LOST).direct = Direct::Healthy;
+    story.until(LOST, Stage::Proving, 300);
+    story.executor = Executor::Stopped;
+    story.scene(OTHER).direct = Direct::Down;
+    story.run_until(300, |story| *story.action(LOST) == Action::EmergencyReturn);
+    story.order(Order::Resume);
+    for _ in 0..60 {
+        story.tick();
+        assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Closed, "nobody opens it");
+        let removes = |step: &Step| step.purpose == Purpose::Removal && step.effect.stamp().as_str() == OTHER;
+        assert!(!story.created().iter().any(removes), "{:?}", story.created());
+    }
+}
+
+/// A step of ours for the origin of `LOST`, which is over.
+fn ended(story: &Story, attempts: u32, status: StepStatus) -> StoredStep {
+    let step = Step {
+        id: StepId::new("1.1-1"),
+        generation: story.state.generation,
+        effect: Effect::SetOrigin { stamp: LOST.into(), enabled: EnabledState::Disabled },
+        purpose: Purpose::Removal,
+        planned_at: story.now,
+        affirmed_at: story.now,
+        attempts,
+        status,
+    };
+    StoredStep { version: 1, step }
+}
+
+#[test]
+fn an_origin_that_a_lost_attempt_disabled_is_enabled_again() {
+    let at = Story::calm(3).now.before(Duration::from_secs(120));
+    let void = StepStatus::Void { at, why: "no longer wanted".into() };
+    let done = StepStatus::Done { verified_at: at };
+    for (attempts, status, repaired) in [
+        (1, void.clone(), true),
+        (2, done.clone(), true),
+        // Nobody ever had it, or the one who had it has reported: somebody else disabled the origin.
+        (0, void, false),
+        (1, done, false),
+    ] {
+        let mut story = Story::calm(3);
+        let step = ended(&story, attempts, status.clone());
+        story.steps.push(step);
+        story.scene(LOST).origin = EnabledState::Disabled;
+        story.run(60);
+        let now = story.scene(LOST).origin;
+        assert_eq!(now == EnabledState::Enabled, repaired, "{attempts} attempts, {status:?}");
+    }
+}
