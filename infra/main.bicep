@@ -19,7 +19,7 @@ param environmentName string
 @maxLength(6)
 param suffix string
 
-@description('The stamps, one entry per region: { name, region, state: serving|draining, instancesMin, instancesMax, addressSpace }. The name is the origin\'s name and the tag cordon:stamp; at most 20 characters.')
+@description('The stamps, one entry per region: { name, region, displayName, state: serving|draining, instancesMin, instancesMax, addressSpace }. displayName is the region as Azure Monitor writes it (East US 2). The name is the origin\'s name and the tag cordon:stamp; at most 20 characters.')
 @minLength(2)
 @maxLength(10)
 param stamps array
@@ -102,6 +102,9 @@ param cordonImage string
 ])
 param controllerPlan string = 'dedicated'
 
+@description('Whether Cordon\'s package is in the app. The first deployment says false; the one after the package true, and wires what needs the functions: the Event Grid subscription and the webhook with its key.')
+param functionsDeployed bool = false
+
 @description('Object id of the Entra application of the action group\'s secure webhook; empty leaves that receiver out. README.md says how to make it.')
 @maxLength(36)
 param webhookObjectId string = ''
@@ -139,19 +142,19 @@ var originHosts = [for stamp in stamps: 'app-${workload}-${stamp.name}-${suffix}
 var peerList = [for stamp in stamps: '${stamp.name}=https://app-${workload}-${stamp.name}-${suffix}.azurewebsites.net']
 var stampRegions = [for stamp in stamps: stamp.region]
 
-resource globalGroup 'Microsoft.Resources/resourceGroups@2024-07-01' = {
+resource globalGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: 'rg-${workload}-global'
   location: logsRegion
   tags: workloadTags
 }
 
-resource controllerGroup 'Microsoft.Resources/resourceGroups@2024-07-01' = {
+resource controllerGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: 'rg-${workload}-cordon'
   location: witnessRegion
   tags: workloadTags
 }
 
-resource stampGroups 'Microsoft.Resources/resourceGroups@2024-07-01' = [for stamp in stamps: {
+resource stampGroups 'Microsoft.Resources/resourceGroups@2025-04-01' = [for stamp in stamps: {
   name: 'rg-${workload}-${stamp.name}'
   location: stamp.region
   tags: union(workloadTags, {
@@ -424,7 +427,18 @@ module alerts 'modules/controller/alerts.bicep' = {
     logsWorkspaceId: logs.outputs.workspaceId
     logsRegion: logsRegion
     controllerAppName: controllerApp.outputs.name
+    controllerGroup: controllerGroup.name
+    functionsDeployed: functionsDeployed
     tags: workloadTags
+  }
+}
+
+module subscriptions 'modules/controller/subscriptions.bicep' = if (functionsDeployed) {
+  name: 'subscriptions'
+  scope: controllerGroup
+  params: {
+    topicName: controllerEvents.outputs.topicName
+    appName: controllerApp.outputs.name
   }
 }
 

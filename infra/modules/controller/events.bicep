@@ -64,7 +64,7 @@ resource readsProbes 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@202
   name: 'cordon'
 }
 
-// Diagnostic settings know rules only, no identity. It may send and nothing else, and no output shows its key.
+// Diagnostic settings know rules only, no identity, and want all three rights. No output shows its key.
 resource diagnosticsRule 'Microsoft.EventHub/namespaces/authorizationRules@2024-01-01' = {
   parent: namespace
   name: 'diagnostics'

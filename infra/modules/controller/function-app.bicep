@@ -63,11 +63,11 @@ param tags object
 
 var isFlex = plan == 'flex'
 
-resource shared 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource shared 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
   name: shareAccount
 }
 
-resource farm 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource farm 'Microsoft.Web/serverfarms@2024-11-01' = {
   name: 'plan-cordon'
   location: location
   tags: tags
@@ -82,7 +82,7 @@ resource farm 'Microsoft.Web/serverfarms@2024-04-01' = {
   }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2024-11-01' = {
   name: 'func-cordon-${workload}-${suffix}'
   location: location
   tags: tags
@@ -190,13 +190,13 @@ var cordonSettings = {
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
 }
 
-resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
+resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
   parent: app
   name: 'appsettings'
   properties: union(hostSettings, cordonSettings)
 }
 
-resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = [for way in [
+resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = [for way in [
   'ftp'
   'scm'
 ]: {

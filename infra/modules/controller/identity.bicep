@@ -22,13 +22,13 @@ param tags object
 // Built-in: Key Vault Secrets User.
 var secretsRole = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', '4633458b-17de-408a-b874-0445c86b69e6')
 
-resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-cordon-${workload}'
   location: location
   tags: tags
 }
 
-resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
+resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   name: take('kv-${uniqueString(resourceGroup().id)}-${suffix}', 24)
   location: location
   tags: tags
@@ -53,7 +53,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   }
 }
 
-resource key 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = {
+resource key 'Microsoft.KeyVault/vaults/secrets@2024-11-01' = {
   parent: vault
   name: 'cordon-stamp-key'
   properties: {

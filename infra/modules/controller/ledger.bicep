@@ -31,7 +31,7 @@ param tags object
 
 var regions = concat([witnessRegion], replicaRegions)
 
-resource account 'Microsoft.DocumentDB/databaseAccounts@2024-11-15' = {
+resource account 'Microsoft.DocumentDB/databaseAccounts@2025-04-15' = {
   name: name
   location: witnessRegion
   tags: tags
@@ -63,7 +63,7 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2024-11-15' = {
   }
 }
 
-resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2024-11-15' = {
+resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2025-04-15' = {
   parent: account
   name: 'cordon'
   properties: {
@@ -80,7 +80,7 @@ resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2024-11-15
 
 // State, plans, inbox and audit of one workload in one partition, so that one batch commits them together.
 // TTL is on, and only inbox items that are neither commands nor outcomes carry one.
-resource ledger 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2024-11-15' = {
+resource ledger 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-04-15' = {
   parent: database
   name: 'ledger'
   properties: {
@@ -98,7 +98,7 @@ resource ledger 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2
 }
 
 // One document per stamp, which carries its own expiry as TTL.
-resource gates 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2024-11-15' = {
+resource gates 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-04-15' = {
   parent: database
   name: 'gates'
   properties: {
@@ -116,7 +116,7 @@ resource gates 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@20
 }
 
 // Append-only by its role below. No TTL at all: nothing here expires, and no writer can make it.
-resource audit 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2024-11-15' = {
+resource audit 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-04-15' = {
   parent: database
   name: 'audit'
   properties: {
@@ -133,7 +133,7 @@ resource audit 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@20
 }
 
 // Of the two change feeds: publish_audit and notify, told apart by their prefixes.
-resource leases 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2024-11-15' = {
+resource leases 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-04-15' = {
   parent: database
   name: 'leases'
   properties: {
@@ -149,7 +149,7 @@ resource leases 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2
   }
 }
 
-resource itemsRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2024-11-15' = {
+resource itemsRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-04-15' = {
   parent: account
   name: guid(account.id, 'cordon-items')
   properties: {
@@ -175,7 +175,7 @@ resource itemsRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@202
   }
 }
 
-resource appendRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2024-11-15' = {
+resource appendRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-04-15' = {
   parent: account
   name: guid(account.id, 'cordon-append')
   properties: {
@@ -198,7 +198,7 @@ resource appendRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@20
   }
 }
 
-resource gateReadRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2024-11-15' = {
+resource gateReadRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-04-15' = {
   parent: account
   name: guid(account.id, 'cordon-gate-read')
   properties: {
@@ -218,7 +218,7 @@ resource gateReadRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@
   }
 }
 
-resource controllerItems 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15' = [for container in [
+resource controllerItems 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = [for container in [
   'ledger'
   'gates'
   'leases'
@@ -237,7 +237,7 @@ resource controllerItems 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignmen
   ]
 }]
 
-resource controllerAudit 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15' = {
+resource controllerAudit 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = {
   parent: account
   name: guid(account.id, controllerPrincipalId, 'audit')
   properties: {
@@ -247,7 +247,7 @@ resource controllerAudit 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignmen
   }
 }
 
-resource stampGates 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2024-11-15' = [for (principal, i) in stampPrincipalIds: {
+resource stampGates 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = [for (principal, i) in stampPrincipalIds: {
   parent: account
   name: guid(account.id, replicaRegions[i], 'gates')
   properties: {

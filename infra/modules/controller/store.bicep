@@ -25,7 +25,7 @@ var hostRoles = [
   '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
 ]
 
-resource host 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+resource host 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   name: take('sth${uniqueString(resourceGroup().id)}${suffix}', 24)
   location: location
   tags: tags
@@ -41,18 +41,18 @@ resource host 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   }
 }
 
-resource queues 'Microsoft.Storage/storageAccounts/queueServices@2023-05-01' = {
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-01-01' = {
   parent: host
   name: 'default'
 }
 
 // Wake-ups carry no data: losing one costs ten seconds, until the timer.
-resource wakeups 'Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01' = {
+resource wakeups 'Microsoft.Storage/storageAccounts/queueServices/queues@2025-01-01' = {
   parent: queues
   name: 'cordon-wakeups'
 }
 
-resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
+resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2025-01-01' = {
   parent: host
   name: 'default'
   properties: {
@@ -63,7 +63,7 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
   }
 }
 
-resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = {
   parent: blobs
   name: 'packages'
   properties: {
@@ -82,7 +82,7 @@ resource hostRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for 
 }]
 
 // A mount of Azure Files knows keys only, no identity; hence an account of its own.
-resource shared 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+resource shared 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   name: take('stg${uniqueString(resourceGroup().id)}${suffix}', 24)
   location: location
   tags: tags
@@ -98,7 +98,7 @@ resource shared 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   }
 }
 
-resource files 'Microsoft.Storage/storageAccounts/fileServices@2023-05-01' = {
+resource files 'Microsoft.Storage/storageAccounts/fileServices@2025-01-01' = {
   parent: shared
   name: 'default'
   properties: {
@@ -109,7 +109,7 @@ resource files 'Microsoft.Storage/storageAccounts/fileServices@2023-05-01' = {
   }
 }
 
-resource share 'Microsoft.Storage/storageAccounts/fileServices/shares@2023-05-01' = {
+resource share 'Microsoft.Storage/storageAccounts/fileServices/shares@2025-01-01' = {
   parent: files
   name: 'cordon'
   properties: {

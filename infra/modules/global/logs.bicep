@@ -14,7 +14,7 @@ param retentionDays int = 90
 @description('Tags.')
 param tags object
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
   name: 'log-${workload}'
   location: location
   tags: tags

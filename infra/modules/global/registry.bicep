@@ -19,7 +19,7 @@ param tags object
 
 var others = filter(replicaRegions, region => region != location)
 
-resource registry 'Microsoft.ContainerRegistry/registries@2023-07-01' = {
+resource registry 'Microsoft.ContainerRegistry/registries@2025-04-01' = {
   name: name
   location: location
   tags: tags
@@ -40,7 +40,7 @@ resource registry 'Microsoft.ContainerRegistry/registries@2023-07-01' = {
   }
 }
 
-resource replicas 'Microsoft.ContainerRegistry/registries/replications@2023-07-01' = [for region in others: {
+resource replicas 'Microsoft.ContainerRegistry/registries/replications@2025-04-01' = [for region in others: {
   parent: registry
   name: region
   location: region

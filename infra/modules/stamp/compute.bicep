@@ -99,7 +99,7 @@ var stampTags = union(tags, {
   'cordon:direct-url': 'https://${siteName}.azurewebsites.net'
 })
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
   name: 'plan-${stamp}'
   location: location
   tags: stampTags
@@ -198,7 +198,7 @@ var probers = [for (source, i) in concat([witnessSource], probeSources): {
   ipAddress: source
 }]
 
-resource site 'Microsoft.Web/sites@2024-04-01' = {
+resource site 'Microsoft.Web/sites@2024-11-01' = {
   name: siteName
   location: location
   tags: stampTags
@@ -245,7 +245,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
-resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
+resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
   parent: site
   name: 'appsettings'
   properties: {
@@ -270,7 +270,7 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   }
 }
 
-resource application 'Microsoft.Web/sites/sitecontainers@2024-04-01' = {
+resource application 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
   parent: site
   name: 'app'
   properties: {
@@ -283,7 +283,7 @@ resource application 'Microsoft.Web/sites/sitecontainers@2024-04-01' = {
   }
 }
 
-resource health 'Microsoft.Web/sites/sitecontainers@2024-04-01' = {
+resource health 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
   parent: site
   name: 'stamp-health'
   properties: {
@@ -300,7 +300,7 @@ resource health 'Microsoft.Web/sites/sitecontainers@2024-04-01' = {
   ]
 }
 
-resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = [for way in [
+resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = [for way in [
   'ftp'
   'scm'
 ]: {

@@ -23,7 +23,7 @@ param delegation string
 @description('Tags.')
 param tags object
 
-resource egress 'Microsoft.Network/publicIPAddresses@2024-05-01' = {
+resource egress 'Microsoft.Network/publicIPAddresses@2024-07-01' = {
   name: 'pip-${name}'
   location: location
   tags: tags
@@ -41,7 +41,7 @@ resource egress 'Microsoft.Network/publicIPAddresses@2024-05-01' = {
 }
 
 // A NAT gateway lies in one zone or in none; with none Azure places it. Its loss costs probes, not clients.
-resource gateway 'Microsoft.Network/natGateways@2024-05-01' = {
+resource gateway 'Microsoft.Network/natGateways@2024-07-01' = {
   name: 'nat-${name}'
   location: location
   tags: tags
@@ -57,7 +57,7 @@ resource gateway 'Microsoft.Network/natGateways@2024-05-01' = {
   }
 }
 
-resource guard 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
+resource guard 'Microsoft.Network/networkSecurityGroups@2024-07-01' = {
   name: 'nsg-${name}'
   location: location
   tags: tags
@@ -80,7 +80,7 @@ resource guard 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
   }
 }
 
-resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
+resource network 'Microsoft.Network/virtualNetworks@2024-07-01' = {
   name: 'vnet-${name}'
   location: location
   tags: tags
