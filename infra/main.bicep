@@ -118,6 +118,10 @@ param webhookIdentifierUri string = ''
 @maxLength(254)
 param operatorMail string
 
+@description('Addresses (CIDR) from which operators open Cordon\'s page and read its audit.')
+@maxLength(50)
+param operatorSources array = []
+
 @description('Most request units a second of the workload\'s container; autoscale goes down to a tenth of it.')
 @minValue(1000)
 @maxValue(1000000)
@@ -393,6 +397,7 @@ module controllerApp 'modules/controller/function-app.bicep' = {
     ledgerEndpoint: controllerLedger.outputs.endpoint
     ledgerDatabase: controllerLedger.outputs.databaseName
     insightsConnection: logs.outputs.insightsConnection
+    operatorSources: operatorSources
     tags: workloadTags
   }
 }

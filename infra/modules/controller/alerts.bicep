@@ -65,6 +65,9 @@ var services = [
   'Network Infrastructure'
 ]
 
+var regionNames = [for stamp in stamps: stamp.displayName]
+var stampGroupIds = [for stamp in stamps: subscriptionResourceId('Microsoft.Resources/resourceGroups', 'rg-${workload}-${stamp.name}')]
+
 var withWebhook = functionsDeployed && !empty(webhookObjectId)
 
 resource profile 'Microsoft.Cdn/profiles@2025-06-01' existing = {
@@ -151,7 +154,7 @@ resource serviceHealth 'Microsoft.Insights/activityLogAlerts@2020-10-01' = {
         }
         {
           field: 'properties.impactedServices[*].ImpactedRegions[*].RegionName'
-          containsAny: concat(map(stamps, stamp => stamp.displayName), [
+          containsAny: concat(regionNames, [
             'Global'
           ])
         }
@@ -178,7 +181,7 @@ resource resourceHealth 'Microsoft.Insights/activityLogAlerts@2020-10-01' = {
     enabled: true
     scopes: concat([
       resourceGroup().id
-    ], map(stamps, stamp => subscriptionResourceId('Microsoft.Resources/resourceGroups', 'rg-${workload}-${stamp.name}')))
+    ], stampGroupIds)
     condition: {
       allOf: [
         {

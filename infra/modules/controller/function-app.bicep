@@ -58,10 +58,38 @@ param ledgerDatabase string
 @description('Where the host sends its telemetry.')
 param insightsConnection string
 
+@description('Addresses (CIDR) from which operators open the page. The page has no login of its own: nobody else is let in.')
+@maxLength(50)
+param operatorSources array
+
 @description('Tags.')
 param tags object
 
 var isFlex = plan == 'flex'
+
+// Alerts and Event Grid by their service tags; people by address.
+var publishers = [
+  {
+    name: 'action-groups'
+    priority: 100
+    action: 'Allow'
+    tag: 'ServiceTag'
+    ipAddress: 'ActionGroup'
+  }
+  {
+    name: 'event-grid'
+    priority: 110
+    action: 'Allow'
+    tag: 'ServiceTag'
+    ipAddress: 'AzureEventGrid'
+  }
+]
+var operators = [for (source, i) in operatorSources: {
+  name: 'operator-${i}'
+  priority: 200 + i
+  action: 'Allow'
+  ipAddress: source
+}]
 
 resource shared 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
   name: shareAccount
@@ -146,6 +174,8 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       ftpsState: 'Disabled'
       http20Enabled: true
       vnetRouteAllEnabled: true
+      ipSecurityRestrictions: concat(publishers, operators)
+      ipSecurityRestrictionsDefaultAction: 'Deny'
       // The ledger and the gates of today's binary. A mount of Azure Files knows keys only.
       azureStorageAccounts: {
         cordon: {

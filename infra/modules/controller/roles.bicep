@@ -24,7 +24,6 @@ resource observer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.Insights/metrics/read'
           'Microsoft.Insights/autoscalesettings/read'
           'Microsoft.Web/serverfarms/read'
-          'Microsoft.Web/sites/read'
         ]
         notActions: []
       }
@@ -46,6 +45,7 @@ resource edge 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
         actions: [
           'Microsoft.Cdn/profiles/origingroups/origins/write'
           'Microsoft.Cdn/operationresults/read'
+          'Microsoft.Cdn/operationresults/*/read'
         ]
         notActions: []
       }

@@ -8,7 +8,7 @@ param name string
 @description('Region.')
 param location string
 
-@description('Address space, at least a /26.')
+@description('Address space, at least a /26; the apps\' subnet takes all of it.')
 @minLength(9)
 @maxLength(18)
 param addressSpace string
@@ -94,7 +94,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-07-01' = {
       {
         name: 'apps'
         properties: {
-          addressPrefix: cidrSubnet(addressSpace, 26, 0)
+          addressPrefix: addressSpace
           natGateway: {
             id: gateway.id
           }
