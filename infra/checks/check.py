@@ -2,7 +2,8 @@
 
     python check.py                      parse, types, consistency
     python check.py --checkov PROGRAM    the same, and policy
-    python check.py --self-test          seeds one fault of each class into a copy; each must be found
+    python check.py --self-test [--checkov PROGRAM]
+                                         seeds one fault of each class into a copy; each must be found
 
 No Bicep compiler is at hand: that these pass is no proof that the templates compile or deploy.
 Exit code 0: nothing found; 1: something found.
@@ -70,13 +71,15 @@ def policy(root, checkov):
 
 def main(arguments):
     """Runs what was asked for."""
-    if arguments == ["--self-test"]:
+    self_test = "--self-test" in arguments
+    rest = [argument for argument in arguments if argument != "--self-test"]
+    checkov = rest[1] if len(rest) == 2 and rest[0] == "--checkov" else None
+    if rest and not checkov:
+        sys.exit(__doc__)
+    if self_test:
         import selftest
 
-        return selftest.run(ROOT)
-    checkov = arguments[1] if len(arguments) == 2 and arguments[0] == "--checkov" else None
-    if arguments and not checkov:
-        sys.exit(__doc__)
+        return selftest.run(ROOT, checkov)
     total = report(ROOT, checkov)
     print(f"\n{total} findings" if total else "\nnothing found; not compiled: no Bicep compiler is at hand")
     return 1 if total else 0

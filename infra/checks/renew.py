@@ -51,12 +51,19 @@ def objects(rows):
 
 
 def discriminated(row):
-    """All properties of all variants: which variant is meant is not looked at, so none but the tag is required."""
-    properties = compact(row.get("baseProperties", []))
+    """The variants by their tag, each with what all of them have."""
+    base, tag = compact(row.get("baseProperties", [])), row["discriminator"]
+    variants = {}
     for element in row["elements"]:
-        for name, (kind, _) in compact(element.get("properties", [])).items():
-            properties[name] = [kind, "Required" if name == row["discriminator"] else ""]
-    return {"properties": properties}
+        properties = base | compact(element.get("properties", []))
+        variants[properties[tag][0]] = properties
+    return {"tag": tag, "variants": variants}
+
+
+def kinds(entry):
+    """The types of all properties of an entry."""
+    for properties in entry.get("variants", {"": entry.get("properties")}).values():
+        yield from (kind for kind, _ in properties.values())
 
 
 def reachable(types):
@@ -67,7 +74,7 @@ def reachable(types):
         if name in seen or name not in types:
             continue
         seen.add(name)
-        for kind, _ in types[name]["properties"].values():
+        for kind in kinds(types[name]):
             wanted += [part.strip().removesuffix("[]") for part in kind.split("|")]
     return {name: types[name] for name in sorted(seen)}
 

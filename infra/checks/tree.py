@@ -47,9 +47,10 @@ def objects(value):
     if not isinstance(value, dict):
         return []
     if set(value) == {"operator"}:
-        operands = value["operator"]["operands"]
-        sides = [operands.get("true_value"), operands.get("false_value")]
-        return [found for side in sides for found in objects(side)]
+        if value["operator"]["type"].endswith("_accessor"):
+            return []
+        # `a == b ? x : y` comes as a comparison whose right side is the choice: all operands are looked at.
+        return [found for side in value["operator"]["operands"].values() for found in objects(side)]
     if set(value) == {"function"}:
         function = value["function"]
         if function["type"] != "union":
@@ -66,8 +67,9 @@ def items(value):
     if isinstance(value, dict) and "loop_type" in value:
         return [inner]
     if isinstance(inner, dict) and set(inner) == {"operator"}:
-        operands = inner["operator"]["operands"]
-        return items(operands.get("true_value")) + items(operands.get("false_value"))
+        if inner["operator"]["type"].endswith("_accessor"):
+            return []
+        return [found for side in inner["operator"]["operands"].values() for found in items(side)]
     return []
 
 

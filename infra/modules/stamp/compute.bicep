@@ -300,16 +300,21 @@ resource health 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
   ]
 }
 
-resource noPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = [for way in [
-  'ftp'
-  'scm'
-]: {
+resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
   parent: site
-  name: way
+  name: 'ftp'
   properties: {
     allow: false
   }
-}]
+}
+
+resource noScmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+  parent: site
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
 
 resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'all'
