@@ -218,6 +218,7 @@ resource gateReadRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@
   }
 }
 
+@batchSize(1)
 resource controllerItems 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = [for container in [
   'ledger'
   'gates'
@@ -247,6 +248,7 @@ resource controllerAudit 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignmen
   }
 }
 
+@batchSize(1)
 resource stampGates 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = [for (principal, i) in stampPrincipalIds: {
   parent: account
   name: guid(account.id, replicaRegions[i], 'gates')
