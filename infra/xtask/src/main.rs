@@ -1,8 +1,9 @@
-//! Developer tasks: `cargo xtask test`, `cargo xtask package`. Standard library only, so that it builds in a second.
+//! Developer tasks: `cargo xtask test`, `package`, `verify`. Standard library only, so that it builds in a second.
 
 mod package;
 mod repository;
 mod test;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -13,6 +14,7 @@ const HELP: &str = "\
 cargo xtask <task>
 
   test                        everything that CI runs, in its order; stops at the first failure
+  verify                      infra/ against the code, with tools that it installs; needs python3
   package [options]           stages a function app into target/package
       --role controller|stamp which functions (default: controller; stamp: stamp_health alone)
       --release               builds the release binary and takes it
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first().map(|(task, rest)| (task.as_str(), rest)) {
         Some(("test", [])) => test::run_task(),
+        Some(("verify", [])) => verify::run_task(),
         Some(("package", rest)) => package::run_task(rest),
         None | Some(("help" | "--help" | "-h", _)) => {
             print!("{HELP}");

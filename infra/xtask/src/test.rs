@@ -15,13 +15,15 @@ const NO_DATABASE: [&str; 2] = ["failed to fetch advisory database", "failed to 
 
 /// What became of a stage that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
+    /// It ran, and nothing was wrong.
     Passed,
     /// Something outside our control was missing. Said aloud, never counted as passed.
     NotRun,
 }
 
-type Stage = (&'static str, fn() -> Result<Outcome, Failure>);
+/// A stage: its name, and what it does.
+pub(crate) type Stage = (&'static str, fn() -> Result<Outcome, Failure>);
 
 /// In order of cost: what fails most often and fastest comes first.
 const STAGES: [Stage; 8] = [
@@ -41,7 +43,7 @@ pub(crate) fn run_task() -> Result<(), Failure> {
 }
 
 /// Runs every stage until one fails.
-fn run_stages(stages: &[Stage]) -> Result<(), Failure> {
+pub(crate) fn run_stages(stages: &[Stage]) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut not_run = Vec::new();
     for (number, (name, stage)) in stages.iter().enumerate() {

@@ -1,0 +1,292 @@
+"""Does the code still agree with the infrastructure? Each check returns findings; none is a pass."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+from tree import at, bare, block, items
+
+HERE = Path(__file__).resolve().parent
+VERBS = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
+
+
+def expected(infra):
+    """The one table of what both sides must say."""
+    return json.loads(infra.read("infra/checks/expected.json"))
+
+
+def declarations(infra):
+    """Every parameter and output is described; no output is secret; no secret has a default."""
+    for name, (text, tree) in infra.files.items():
+        for kind in ("parameters", "outputs"):
+            for symbol, value in (tree.get(kind) or {}).items():
+                decorators = {d["type"] for d in value["decorators"]}
+                if "description" not in decorators:
+                    yield f"{name}: {kind[:-1]} {symbol} has no description"
+                if kind == "parameters" and "secure" in decorators and value.get("default") is not None:
+                    yield f"{name}: the secret {symbol} has a default"
+        secrets = [s for s, v in (tree.get("parameters") or {}).items() if any(d["type"] == "secure" for d in v["decorators"])]
+        for line in re.findall(r"^output .*$", text, re.M):
+            if re.search(r"list\w*Keys|listKeys", line) or any(re.search(rf"\b{s}\b", line.split("=", 1)[1]) for s in secrets):
+                yield f"{name}: a secret in `{line}`"
+
+
+def modules(infra):
+    """Every module gets each parameter it requires, and none that it does not have; every output asked for exists."""
+    for name, (text, tree) in infra.files.items():
+        for symbol, module in (tree.get("modules") or {}).items():
+            path = str((Path(name).parent / module["detail"]["path"]))
+            if path not in infra.files:
+                yield f"{name}: {symbol} is {path}, which is not there or does not parse"
+                continue
+            other = infra.files[path][1]
+            has = other.get("parameters") or {}
+            given = {bare(key) for key in (at(module["config"], "params") or {})}
+            for missing in {p for p, v in has.items() if v.get("default") is None and not optional(infra.files[path][0], p)} - given:
+                yield f"{name}: {symbol} does not get {missing}"
+            for unknown in given - set(has):
+                yield f"{name}: {symbol} gets {unknown}, which {path} does not have"
+            for output in re.findall(rf"\b{symbol}(?:\[\w+\])?\.outputs\.(\w+)", text):
+                if output not in (other.get("outputs") or {}):
+                    yield f"{name}: {symbol}.outputs.{output} does not exist"
+    yield from parameter_files(infra)
+
+
+def optional(text, parameter):
+    """Whether the text gives a default; the tree cannot tell an empty one from none."""
+    return re.search(rf"^param {parameter} \w+ = ", text, re.M) is not None
+
+
+def parameter_files(infra):
+    """A parameter file sets what main.bicep requires, and nothing else."""
+    text, tree = infra.files["infra/main.bicep"]
+    for file in sorted((infra.root / "infra/parameters").glob("*.bicepparam")):
+        given = set(re.findall(r"^param (\w+) =", file.read_text(), re.M))
+        has = set(tree["parameters"])
+        for missing in sorted({p for p in has if not optional(text, p)} - given):
+            yield f"{file.name}: {missing} is not set"
+        for unknown in sorted(given - has):
+            yield f"{file.name}: {unknown} is no parameter of main.bicep"
+
+
+def setting_table(infra):
+    """Variable to role, from the table at the head of settings.rs."""
+    found = {}
+    for names, role in re.findall(r"^//! \| (`[^|]+`) \| (both|controller|stamp) \|", infra.read("functions/cli/settings.rs"), re.M):
+        for name in re.findall(r"`(\w+)`", names):
+            found[name] = role
+    return found
+
+
+def settings_of(infra, path, opening):
+    """Names set in one block of a file."""
+    text = block(infra.files[path][0], opening)
+    return set(re.findall(r"^\s+([A-Za-z]\w*): ", text, re.M)) - {"properties", "parent", "name"}
+
+
+def settings(infra):
+    """What the binary reads is set for its role, and nothing is set that nobody reads."""
+    table, want = setting_table(infra), expected(infra)
+    if len(table) < 10:
+        yield "functions/cli/settings.rs: the table of variables was not found"
+        return
+    controller = settings_of(infra, "infra/modules/controller/function-app.bicep", r"^var cordonSettings = \{")
+    controller |= settings_of(infra, "infra/modules/controller/function-app.bicep", r"^var hostSettings = ")
+    stamp = settings_of(infra, "infra/modules/stamp/compute.bicep", r"^resource settings ")
+    bindings = binding_settings(infra)
+    for role, have, also in (("controller", controller, "controller_also"), ("stamp", stamp, "stamp_also")):
+        read = {name for name, of in table.items() if of in (role, "both")}
+        for name in sorted(read - have - set(want["unset_settings"])):
+            yield f"{role}: {name} is read by the binary and not set"
+        for name in sorted(have - read - set(want[also])):
+            prefix = name.split("__")[0]
+            if role == "controller" and (prefix in bindings or name in bindings):
+                continue
+            yield f"{role}: {name} is set and nobody reads it"
+    for name in sorted(set(want["unset_settings"]) - set(table)):
+        yield f"expected.json: {name} is excused, but the binary does not read it"
+
+
+def bindings(infra):
+    """(folder, binding) of every function."""
+    for file in sorted((infra.root / "functions").glob("*/function.json")):
+        for binding in json.loads(file.read_text())["bindings"]:
+            yield file.parent.name, binding
+
+
+def binding_settings(infra):
+    """Settings that the bindings name: connections, and %NAME%."""
+    found = set()
+    for _, binding in bindings(infra):
+        found |= {binding["connection"]} if "connection" in binding else set()
+        found |= {n for v in binding.values() if isinstance(v, str) for n in re.findall(r"%(\w+)%", v)}
+    return found
+
+
+def triggers(infra):
+    """Each binding's resource is deployed, and its setting is set."""
+    app = infra.files["infra/modules/controller/function-app.bicep"][0]
+    identity = {"AzureWebJobsStorage": "accountName", "CORDON_EVENTHUB": "fullyQualifiedNamespace", "CORDON_COSMOS": "accountEndpoint"}
+    queues = names(infra, "Microsoft.Storage/storageAccounts/queueServices/queues")
+    groups = names(infra, "Microsoft.EventHub/namespaces/eventhubs/consumergroups")
+    containers = names(infra, "Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers")
+    everything = "".join(text for text, _ in infra.files.values())
+    for folder, binding in bindings(infra):
+        kind = binding["type"]
+        connection = binding.get("connection")
+        if connection and f"{connection}__{identity.get(connection)}:" not in app:
+            yield f"{folder}: the connection {connection} is not set"
+        for setting in {n for v in binding.values() if isinstance(v, str) for n in re.findall(r"%(\w+)%", v)}:
+            if not re.search(rf"^\s+{setting}: ", app, re.M):
+                yield f"{folder}: %{setting}% is not set"
+        if kind in ("queue", "queueTrigger") and binding["queueName"] not in queues:
+            yield f"{folder}: the queue {binding['queueName']} is not deployed"
+        if kind == "eventHubTrigger" and len(groups.get(binding["consumerGroup"], [])) < 2:
+            yield f"{folder}: not both hubs have the consumer group {binding['consumerGroup']}"
+        if kind == "cosmosDBTrigger":
+            for container in (binding["containerName"], binding["leaseContainerName"]):
+                if container not in containers:
+                    yield f"{folder}: the container {container} is not deployed"
+        if kind == "eventGridTrigger" and f"'{folder}')" not in everything:
+            yield f"{folder}: no event subscription has it as its destination"
+    if "/api/azure_monitor_alert" not in everything or "probePath: '/healthz'" not in everything:
+        yield "no action group calls azure_monitor_alert, or nothing probes /healthz"
+
+
+def names(infra, kind):
+    """Name to symbols of one type."""
+    found = {}
+    for _, symbol, resource in infra.resources(kind):
+        found.setdefault(at(resource["config"], "name"), []).append(symbol)
+    return found
+
+
+def granted(infra):
+    """Actions of the custom roles, in lower case."""
+    found = []
+    for _, _, role in infra.resources("Microsoft.Authorization/roleDefinitions"):
+        for permission in items(at(role["config"], "properties", "permissions")):
+            found += items(at(permission, "actions"))
+            if items(at(permission, "notActions")):
+                found.append("notActions are no denial: leave the action out instead")
+    return [action.lower() for action in found]
+
+
+def roles(infra):
+    """Every recorded operation is covered by an action, and every action is used."""
+    have = granted(infra)
+    needed = set()
+    for operation in json.loads(infra.read("infra/checks/arm-operations.json")):
+        # A query of Resource Graph is a POST and is authorised as a read.
+        verb = "read" if operation["type"] == "Microsoft.ResourceGraph/resources" else VERBS[operation["method"]]
+        needed.add(f"{operation['type']}/{verb}".lower())
+    excused = {action.lower() for action in expected(infra)["unrecorded_actions"]}
+    for action in sorted(needed - set(have)):
+        yield f"no custom role allows {action}, which a drill used"
+    for action in sorted(set(have) - needed - excused):
+        yield f"{action} is granted and no drill used it"
+    for action in have:
+        if re.search(r"offlineregion|failoverprioritychange|/delete$|^\*", action):
+            yield f"{action} must never be granted"
+
+
+def containers(infra):
+    """Cordon's containers, their partition keys and TTLs are those of the one table."""
+    want, seen = expected(infra)["containers"], {}
+    for name, _, resource in infra.resources("Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers"):
+        if not name.endswith("controller/ledger.bicep"):
+            continue
+        inner = at(resource["config"], "properties", "resource")
+        paths, ttl = items(at(inner, "partitionKey", "paths")), at(inner, "defaultTtl")
+        seen[at(inner, "id")] = {"partition_key": paths[0] if len(paths) == 1 else paths, "default_ttl": number(ttl)}
+    for container in sorted(set(want) | set(seen)):
+        if want.get(container) != seen.get(container):
+            yield f"container {container}: expected {want.get(container)}, deployed {seen.get(container)}"
+    account = infra.files["infra/modules/controller/ledger.bicep"][0]
+    if "enableMultipleWriteLocations: false" not in account or "defaultConsistencyLevel: 'Session'" not in account:
+        yield "Cordon's account must have one write region and session consistency"
+    append = block(account, r"^resource appendRole ")
+    if re.search(r"items/(replace|upsert|delete)|items/\*", append) or "items/create" not in append:
+        yield "the role for the audit must create and read, and nothing else"
+
+
+def number(value):
+    """A literal as a number; pycep gives a negative one as text or as an operator."""
+    if isinstance(value, dict):
+        text = json.dumps(value)
+        digits = re.findall(r"-?\d+", text)
+        return -abs(int(digits[0])) if digits else None
+    return int(value) if value is not None else None
+
+
+def probes(infra):
+    """The probe settings are those that the simulator plays."""
+    simulator = infra.read("shared/simulator/src/scenario.rs")
+    default = block(simulator, r"^impl Default for FrontDoorSpec \{")
+    documents = infra.read("shared/simulator/src/arm/frontdoor.rs")
+    group = next(infra.resources("Microsoft.Cdn/profiles/originGroups"))[2]["config"]
+    ours = {
+        "sample_size": at(group, "properties", "loadBalancingSettings", "sampleSize"),
+        "samples_required": at(group, "properties", "loadBalancingSettings", "successfulSamplesRequired"),
+    }
+    main = infra.files["infra/main.bicep"][0]
+    ours["probe_interval_s"] = re.search(r"^param probeIntervalSeconds int = (\d+)", main, re.M).group(1)
+    ours["additional_latency_ms"] = re.search(r"^param additionalLatencyMilliseconds int = (\d+)", main, re.M).group(1)
+    for key, value in ours.items():
+        theirs = re.search(rf"{key}: ([\d.]+)", default)
+        if not theirs or float(theirs.group(1)) != float(value):
+            yield f"{key}: the simulator plays {theirs and theirs.group(1)}, Bicep says {value}"
+    for file in sorted((infra.root / "infra/parameters").glob("*.bicepparam")):
+        set_here = re.search(r"^param probeIntervalSeconds = (\d+)", file.read_text(), re.M)
+        if set_here and set_here.group(1) != ours["probe_interval_s"]:
+            yield f"{file.name}: probes every {set_here.group(1)} s, the simulator every {ours['probe_interval_s']} s"
+    for key in ("probePath", "probeRequestType", "probeProtocol"):
+        theirs = re.search(rf'"{key}": "([^"]+)"', documents)
+        ours_now = at(group, "properties", "healthProbeSettings", key)
+        if not theirs or theirs.group(1) != ours_now:
+            yield f"{key}: the simulator plays {theirs and theirs.group(1)}, Bicep says {ours_now}"
+    if at(group, "properties", "sessionAffinityState") != "Disabled":
+        yield "session affinity pins clients to a region"
+
+
+def speakers(infra):
+    """Alert rules carry names that the policy lets speak; Service Health is asked about the policy's services."""
+    policy = tomllib.loads(infra.read("policy.toml"))
+    text = infra.files["infra/modules/controller/alerts.bicep"][0]
+    for speaker in policy["speakers"]:
+        stem = speaker["source"].removesuffix("*")
+        if f"name: '{stem}${{stamp.name}}'" not in text:
+            yield f"no alert rule is called {speaker['source']}"
+    rules = re.findall(r"^  name: '([\w-]+-)\$\{stamp\.name\}'", text, re.M)
+    for rule in rules:
+        if not any(s["source"] == f"{rule}*" for s in policy["speakers"]):
+            yield f"the rule {rule}* is in no speaker of policy.toml"
+    services = set(re.findall(r"'([^']+)'", block(text, r"^var services = \[")))
+    if services != set(policy["workload"]["services"]):
+        yield f"Service Health: policy.toml and Bicep name other services: {sorted(services ^ set(policy['workload']['services']))}"
+    witness = policy["workload"]["witness_region"]
+    for file in sorted((infra.root / "infra/parameters").glob("*.bicepparam")):
+        parameters = file.read_text()
+        regions = re.findall(r"^    region: '(\w+)'", parameters, re.M)
+        if f"param witnessRegion = '{witness}'" not in parameters or witness in regions:
+            yield f"{file.name}: the witness region must be {witness}, and no stamp may be there"
+        if len(regions) != len(set(regions)) or f"param logsRegion = '{witness}'" in parameters:
+            yield f"{file.name}: two stamps in one region, or the logs in the witness region"
+
+
+def tags(infra):
+    """What Cordon discovers a stamp by is on its plan and its autoscale setting."""
+    needed = ("cordon:stamp", "cordon:state", "cordon:direct-url")
+    text, tree = infra.files["infra/modules/stamp/compute.bicep"]
+    for tag in needed:
+        if f"'{tag}'" not in block(text, r"^var stampTags = "):
+            yield f"stampTags has no {tag}"
+    for symbol in ("plan", "autoscale", "site"):
+        if at(tree["resources"][symbol]["config"], "tags") != "stampTags":
+            yield f"{symbol} of a stamp does not carry stampTags"
+    if "\n  name: stamp.name\n" not in block(infra.files["infra/modules/global/origins.bicep"][0], r"^resource origins "):
+        yield "an origin must have its stamp's name"
+
+
+CHECKS = [declarations, modules, settings, triggers, roles, containers, probes, speakers, tags]
