@@ -57,6 +57,8 @@ FAULTS = [
     ("probes", "clients are pinned", DOOR, "sessionAffinityState: 'Disabled'", "sessionAffinityState: 'Enabled'"),
     ("speakers", "a rule that the policy does not know", "infra/modules/controller/alerts.bicep", "  name: 'origin-health-", "  name: 'origin-well-"),
     ("speakers", "a stamp in the witness region", "infra/parameters/prod.bicepparam", "region: 'centralus'", "region: 'westus3'"),
+    ("regions", "a template names a region", MAIN, "    location: logsRegion\n", "    location: 'centralus'\n"),
+    ("regions", "no room for another's clients", "infra/parameters/prod.bicepparam", "instancesMax: 30\n    addressSpace: '10.20", "instancesMax: 12\n    addressSpace: '10.20"),
     ("tags", "a stamp that Cordon cannot find", STAMP, "  'cordon:stamp': stamp\n", ""),
     ("tags", "an origin with another name than its stamp", ORIGINS, "  name: stamp.name\n", "  name: 'o-${stamp.name}'\n"),
 ]
