@@ -289,4 +289,25 @@ def tags(infra):
         yield "an origin must have its stamp's name"
 
 
-CHECKS = [declarations, modules, settings, triggers, roles, containers, probes, speakers, tags]
+def regions(infra):
+    """A region is a parameter: no template names one, and what one stamp has the others can take over at their most."""
+    known = set()
+    for file in sorted((infra.root / "infra/parameters").glob("*.bicepparam")):
+        text = file.read_text()
+        known |= set(re.findall(r"^    region: '(\w+)'", text, re.M)) | set(re.findall(r"^param witnessRegion = '(\w+)'", text, re.M))
+        least = [int(n) for n in re.findall(r"^    instancesMin: (\d+)", text, re.M)]
+        most = [int(n) for n in re.findall(r"^    instancesMax: (\d+)", text, re.M)]
+        for lost in range(len(least)):
+            if sum(most) - most[lost] < sum(least):
+                yield f"{file.name}: without stamp {lost + 1} the others may not grow to {sum(least)} instances"
+    limit = tomllib.loads(infra.read("policy.toml"))["capacity"]["instances_max"]
+    if f"@maxValue({limit})\nparam instancesMax" not in infra.files["infra/modules/stamp/compute.bicep"][0]:
+        yield f"the most instances of a stamp are {limit} in policy.toml and something else in compute.bicep"
+    for name, (text, _) in infra.files.items():
+        for region in sorted(known):
+            # Descriptions and comments may give an example.
+            if any(f"'{region}'" in line for line in text.splitlines() if not line.lstrip().startswith(("@", "//"))):
+                yield f"{name} names the region {region}"
+
+
+CHECKS = [declarations, modules, settings, triggers, roles, containers, probes, speakers, tags, regions]

@@ -166,7 +166,8 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       }
     } : null
     siteConfig: {
-      linuxFxVersion: isFlex ? null : 'CUSTOM|'
+      // A custom handler has no language stack; an empty text says so (from memory).
+      linuxFxVersion: isFlex ? null : ''
       alwaysOn: isFlex ? null : true
       numberOfWorkers: isFlex ? null : 1
       minTlsVersion: '1.2'
