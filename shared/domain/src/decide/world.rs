@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::assess::{Assessment, Condition};
 use crate::capacity;
+use crate::facts::OriginFacts;
 use crate::policy::{Mode, Policy};
 use crate::state::{Cause, Freeze, StampCase, WorkloadState};
+use crate::step::Effect;
 use crate::{EnabledState, EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
 
 use super::{Action, GateRead, HoldReason, Ruling, Situation, WaitReason};
@@ -128,6 +130,19 @@ impl World<'_> {
         direct.verdict == Verdict::Unhealthy
             && long_enough
             && !matches!(assessment.condition, Condition::Overloaded { .. })
+    }
+
+    /// The origin as read, if it is enabled for good: no change under way, none of ours still to come, and read after
+    /// the last of ours had ended. Before that it only shows what was.
+    pub(super) fn origin_enabled_for_good(&self, stamp: &StampId) -> Option<&OriginFacts> {
+        let origin = self.state.origins.get(stamp)?;
+        let enabled = origin.enabled == EnabledState::Enabled && !origin.updating;
+        let disables = Effect::SetOrigin { stamp: stamp.clone(), enabled: EnabledState::Disabled };
+        let steps = self.situation.steps.iter().map(|stored| &stored.step);
+        let comes = steps
+            .filter(|step| step.effect.same_target(&disables))
+            .any(|step| step.is_live() || step.ended_at().is_some_and(|ended| ended >= origin.read_at));
+        Some(origin).filter(|_| enabled && !comes)
     }
 
     /// Another stamp that is out, leaving or not fully back.
