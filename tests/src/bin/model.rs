@@ -32,5 +32,9 @@ fn main() -> std::process::ExitCode {
     for (property, story) in &report.violations {
         println!("violated: {property}\n{story}");
     }
-    if report.violations.is_empty() { std::process::ExitCode::SUCCESS } else { std::process::ExitCode::FAILURE }
+    if report.violations.is_empty() {
+        std::process::ExitCode::SUCCESS
+    } else {
+        std::process::ExitCode::FAILURE
+    }
 }

@@ -62,10 +62,12 @@ fn round(rules: &Rules, world: &mut World) {
 }
 
 fn is_settled(world: &World) -> bool {
-    let gates_right = world.regions.iter().all(|region| {
-        region.document.map_or(Gate::Open, |document| document.gate) == region.case.gate
-    });
-    let nothing_waits = world.operation.is_none() && world.inbox.is_empty() && !world.steps.iter().any(is_live);
+    let gates_right = world
+        .regions
+        .iter()
+        .all(|region| region.document.map_or(Gate::Open, |document| document.gate) == region.case.gate);
+    let nothing_waits =
+        world.operation.is_none() && world.inbox.is_empty() && !world.steps.iter().any(is_live);
     gates_right && nothing_waits && world.regions.iter().all(origin_is_right)
 }
 

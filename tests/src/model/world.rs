@@ -460,7 +460,9 @@ impl fmt::Display for World {
         }
         for instance in &self.instances {
             match instance {
-                Instance::Judged(commit) => write!(f, "\n    about to commit {:?} {:?}", commit.cases, commit.writes)?,
+                Instance::Judged(commit) => {
+                    write!(f, "\n    about to commit {:?} {:?}", commit.cases, commit.writes)?
+                }
                 other => write!(f, "\n    {other:?}")?,
             }
         }
