@@ -36,6 +36,11 @@ pub(super) async fn execute_due(
     let now = controller.clock.now();
     let mut outcomes = 0;
     for stored in domain::plan::due(&view.steps, &state, &controller.policy, now) {
+        // The effects before this one take their time: what was due then may have grown too old meanwhile (S5).
+        let now = controller.clock.now();
+        if domain::plan::due(std::slice::from_ref(stored), &state, &controller.policy, now).is_empty() {
+            continue;
+        }
         let Some(outcome) = advance(controller, stored, &state, now).await? else { continue };
         done.executed += 1;
         let result =
@@ -75,6 +80,12 @@ async fn advance(
     else {
         return Ok(None);
     };
+    // No effect starts that could outlive the claim. A step left like this is taken over after the deadline.
+    let now = controller.clock.now();
+    if matches!(ours.step.status, StepStatus::Claimed { deadline, .. } if deadline <= now) {
+        tracing::warn!(step = %ours.step.id, "the claim ran out before the effect began; nothing was done");
+        return Ok(None);
+    }
     let result = perform(controller, &ours.step, state, now).await;
     Ok(Some(outcome(&ours.step, result)))
 }

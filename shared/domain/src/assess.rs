@@ -335,7 +335,8 @@ pub fn freeze_cause(
     (most_turned_bad_at_once(state, assessments, policy)).then_some(FreezeCause::MostRegionsAtOnce)
 }
 
-/// Regions already out by us, and regions merely full, are not counted as turning bad.
+/// Regions already out by us, and regions merely full, are not counted as turning bad. A gray failure counts: a partial
+/// fault of what all regions share took one of them out, since its ratio was over budget everywhere and total nowhere.
 fn most_turned_bad_at_once(
     state: &WorkloadState,
     assessments: &BTreeMap<StampId, Assessment>,
@@ -349,7 +350,7 @@ fn most_turned_bad_at_once(
             VOICES
                 .iter()
                 .map(|class| assessment.view(*class))
-                .filter(|view| view.verdict == Verdict::Unhealthy)
+                .filter(|view| view.is_bad())
                 .filter_map(|view| view.bad_since)
                 .min()
         })

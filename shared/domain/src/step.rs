@@ -221,6 +221,16 @@ pub struct Step {
 }
 
 impl Step {
+    /// When it came to an end, if it has.
+    pub const fn ended_at(&self) -> Option<Timestamp> {
+        match self.status {
+            StepStatus::Done { verified_at: at }
+            | StepStatus::Failed { at, .. }
+            | StepStatus::Void { at, .. } => Some(at),
+            StepStatus::Pending { .. } | StepStatus::Claimed { .. } | StepStatus::Running { .. } => None,
+        }
+    }
+
     /// Neither done, failed nor void.
     pub const fn is_live(&self) -> bool {
         matches!(

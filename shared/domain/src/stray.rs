@@ -3,6 +3,7 @@
 
 use crate::decide::GateRead;
 use crate::step::{Effect, Step, StepStatus};
+use crate::{StampId, StoredStep};
 
 /// Whether some attempt of this step, which is over, ended unheard of: a void one that was ever claimed, or one that was
 /// claimed anew.
@@ -26,4 +27,19 @@ pub fn may_move_the_gate(step: &Step, read: Option<&GateRead>) -> bool {
             Some(GateRead::Absent) => *position != crate::GatePosition::Open,
             Some(GateRead::Unreadable) | None => true,
         }
+}
+
+/// Whether what was read of a gate is older than a write that the ledger knows to be done: a replica that lags, which shows
+/// nothing that one may build on.
+pub fn is_older_than_known(stamp: &StampId, read: &GateRead, steps: &[StoredStep]) -> bool {
+    let read = match read {
+        GateRead::Is { document } => Some(document.generation),
+        GateRead::Absent => None,
+        GateRead::Unreadable => return false,
+    };
+    let done = steps.iter().map(|stored| &stored.step).filter(|step| {
+        let writes = matches!(&step.effect, Effect::SetGate { stamp: about, .. } if about == stamp);
+        writes && matches!(step.status, StepStatus::Done { .. })
+    });
+    done.map(|step| step.generation).max() > read
 }

@@ -28,8 +28,10 @@ use super::world::{
 /// The only "now" of every evaluation: that time passes is a choice of the model, not a number.
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-/// Long enough ago that the ledger may forget it.
-const LONG_AGO_S: u64 = 3_601;
+/// How long ago what is over came to its end: a failed step may be planned again, and the ledger still remembers it. The
+/// hour after which it forgets ends when the model drops a step, which it does only if no attempt of it is under way: no
+/// instance sleeps for an hour between fence and effect.
+const LONG_AGO_S: u64 = 700;
 
 /// What one evaluation reads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +48,8 @@ pub struct View {
     pub documents: Vec<Option<Document>>,
     /// The origins as read.
     pub origins: Vec<Origin>,
+    /// The one that was read before the last change of it.
+    pub older_origin: Option<u8>,
     /// Where an operation is under way.
     pub updating: Option<u8>,
 }
@@ -166,6 +170,14 @@ impl Bridge {
         })
     }
 
+    /// Whether a lost attempt of a step that is over may still move this gate.
+    pub fn may_move_the_gate(&self, step: Planned, document: Option<Document>) -> bool {
+        let read = document.map_or(GateRead::Absent, |found| GateRead::Is {
+            document: self.document(step.key.region, found, Choice::Stay),
+        });
+        domain::stray::may_move_the_gate(&stored(step, NOW).step, Some(&read))
+    }
+
     /// What the ledger's rules say of this commit, the steps in `bumped` having been written since it was judged.
     ///
     /// # Panics
@@ -206,8 +218,9 @@ impl Bridge {
         state.generation = generation(view.head);
         for (region, (case, origin)) in (0_u8..).zip(view.cases.iter().zip(&view.origins)) {
             state.cases.insert(stamp(region), real_case(*case));
+            let older = view.older_origin == Some(region);
             let facts = OriginFacts {
-                read_at: NOW,
+                read_at: if older { NOW.before(std::time::Duration::from_secs(LONG_AGO_S)) } else { NOW },
                 enabled: enabled(*origin),
                 updating: view.updating == Some(region),
             };
@@ -288,12 +301,16 @@ impl Present for Ledger<'_> {
 /// `decide`: evidence, windows, budgets, velocity and approvals stand in the way of nothing.
 fn decide(view: &View, choice: Choice) -> Option<(Vec<Case>, Option<(u8, Ruling)>)> {
     let mut cases = view.cases.clone();
-    for (region, case) in cases.iter_mut().enumerate() {
-        let in_force = view.documents[region].map_or(Gate::Open, |document| document.gate);
-        let settled = view.updating.is_none_or(|updating| usize::from(updating) != region);
+    for (region, case) in (0_u8..).zip(cases.iter_mut()) {
+        let place = usize::from(region);
+        let in_force = view.documents[place].map_or(Gate::Open, |document| document.gate);
+        // As `World::origin_enabled_for_good`: no change under way, none of ours to come, read after the last of ours.
+        let disables = Kind::Origin(Origin::Disabled);
+        let comes = view.steps.iter().any(|step| step.key.region == region && step.key.kind == disables);
+        let settled = view.updating != Some(region) && view.older_origin != Some(region) && !comes;
         if case.latch == Latch::Latched
             && case.origin == Origin::Enabled
-            && view.origins[region] == Origin::Enabled
+            && view.origins[place] == Origin::Enabled
             && settled
         {
             case.latch = Latch::Free;
@@ -340,10 +357,14 @@ fn decide(view: &View, choice: Choice) -> Option<(Vec<Case>, Option<(u8, Ruling)
     Some((cases, Some((about, act(action)))))
 }
 
-/// `decide::returning` steps back only while another stamp serves, as the ledger has it.
+/// `decide::returning` steps back only while another stamp serves, in the ledger and in force.
 fn others_serve(view: &View, region: u8) -> bool {
     (0_u8..).zip(view.cases.iter().zip(&view.origins)).any(|(other, (case, origin))| {
-        other != region && case.gate == Gate::Open && case.latch == Latch::Free && *origin == Origin::Enabled
+        other != region
+            && case.gate == Gate::Open
+            && case.latch == Latch::Free
+            && *origin == Origin::Enabled
+            && view.documents[usize::from(other)].is_none_or(|document| document.gate == Gate::Open)
     })
 }
 
@@ -382,6 +403,11 @@ fn decision(situation: &Situation, view: &View, cases: &[Case], ruling: Option<(
 
 fn rule() -> Rule {
     Rule::OneClassAlone { class: EvidenceClass::Direct }
+}
+
+/// Whether some attempt of a step that is over was never heard of.
+pub fn has_lost_attempt(step: Planned) -> bool {
+    domain::stray::has_lost_attempt(&stored(step, NOW).step)
 }
 
 fn stamp(region: u8) -> StampId {

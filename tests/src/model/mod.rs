@@ -25,7 +25,7 @@ pub mod world;
 
 use std::time::{Duration, Instant};
 
-use stateright::{Checker, Model, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use bridge::Bridge;
 use moves::{Move, Rules, Sabotage};
@@ -109,11 +109,16 @@ pub struct Report {
     pub violations: Vec<(String, String)>,
 }
 
-/// Explores everything within the bounds, or until each property that is violated was seen to be.
+/// Explores everything within the bounds, or until a property is seen to be violated.
 pub fn check(bounds: Bounds, sabotage: Option<Sabotage>) -> Report {
     let started = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let checker = Cordon::new(bounds, sabotage).checker().threads(threads).spawn_bfs().join();
+    let checker = Cordon::new(bounds, sabotage)
+        .checker()
+        .threads(threads)
+        .finish_when(HasDiscoveries::Any)
+        .spawn_bfs()
+        .join();
     let mut violations: Vec<(String, String)> = checker
         .discoveries()
         .into_iter()

@@ -3,7 +3,7 @@
 use adapters::memory::rules::{self, Judgement as Verdict};
 use domain::Generation;
 
-use super::bridge::{Bridge, Parent, View};
+use super::bridge::{Bridge, Parent, View, has_lost_attempt};
 use super::world::{
     ATTEMPTS_MAX, Broken, Claim, Commit, Document, Gate, Instance, Key, Kind, Latch, Operation, Origin,
     Outcome, Planned, Stage, Status, Told, World,
@@ -243,6 +243,7 @@ impl Rules {
             inbox: world.inbox.clone(),
             documents: world.regions.iter().map(|region| region.document).collect(),
             origins: world.regions.iter().map(|region| region.origin).collect(),
+            older_origin: None,
             updating: world.operation.map(|operation| operation.region),
         };
         match reads {
@@ -251,6 +252,7 @@ impl Rules {
                 view.documents[usize::from(region)] = world.regions[usize::from(region)].older?;
             }
             Reads::OlderOrigin(region) => {
+                view.older_origin = Some(region);
                 let origin = &mut view.origins[usize::from(region)];
                 *origin = match origin {
                     Origin::Enabled => Origin::Disabled,
@@ -397,18 +399,38 @@ impl Rules {
             world.make_late(step.key);
         }
         let forgetful = self.sabotage == Some(Sabotage::NoMemoryOfLostAttempts);
-        let World { steps, regions, .. } = world;
-        steps.retain(|step| !is_over(step) || (!forgetful && may_matter(step, regions)));
+        let kept = |step: &Planned| !is_over(step) || (!forgetful && self.may_matter(world, *step));
+        let steps: Vec<Planned> = world.steps.iter().copied().filter(kept).collect();
+        world.steps = steps;
+    }
+
+    /// Whether a rule still asks for a step that is over: an attempt of it was never heard of, and may still arrive or
+    /// has left its mark.
+    fn may_matter(&self, world: &World, step: Planned) -> bool {
+        let region = &world.regions[usize::from(step.key.region)];
+        match step.key.kind {
+            Kind::Gate(_) => {
+                let names_the_newest = world.faults > 0
+                    && region.older.is_some()
+                    && step.status == Status::Done
+                    && region.document.is_some_and(|document| document.generation == step.key.generation);
+                names_the_newest || self.bridge.may_move_the_gate(step, region.document)
+            }
+            Kind::Origin(origin) => {
+                let under_way = world.net.contains(&step.key)
+                    || world.operation.is_some_and(|operation| operation.region == step.key.region)
+                    || world.instances.iter().any(
+                        |instance| matches!(instance, Instance::Holding { key, .. } if *key == step.key),
+                    );
+                has_lost_attempt(step) && (under_way || region.origin == origin)
+            }
+        }
     }
 }
 
 /// Done, failed or void.
 pub const fn is_over(step: &Planned) -> bool {
     matches!(step.status, Status::Done | Status::Failed | Status::Void)
-}
-
-fn may_matter(_: &Planned, _: &[super::world::Region]) -> bool {
-    false
 }
 
 /// Front Door: one operation at a time, no ETag, never the last enabled origin.

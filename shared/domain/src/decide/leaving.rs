@@ -197,10 +197,8 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
     if recovered_before_the_gate(world, stamp) {
         return abandon(world, case);
     }
-    let contradicted = matches!(
-        world.assessment(stamp).condition,
-        Condition::Suspicious { contradicted_by: Some(EvidenceClass::Direct), .. }
-    );
+    let contradicted =
+        matches!(world.assessment(stamp).condition, Condition::Suspicious { contradicted_by: Some(_), .. });
     if contradicted || world.has_turned_well(stamp) {
         // In a good moment nothing more is taken away; it goes on if the bad ones come back.
         return (case, wait(WaitReason::Recovery, None));

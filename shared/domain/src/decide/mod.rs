@@ -55,12 +55,12 @@ impl Situation {
         self.concluded.contains(step)
     }
 
-    /// Whether the gate in force lets in anybody at all. One that cannot be read is taken to be as the ledger wants it:
-    /// that nothing is then done to it is another rule's matter (S8).
+    /// Whether the gate in force lets in anybody at all. One that cannot be read is not counted on (S8).
     pub fn lets_somebody_in(&self, stamp: &StampId) -> bool {
         match self.gates.get(stamp) {
             Some(GateRead::Is { document }) => crate::gate::effective_percent(document, self.state.as_of) > 0,
-            Some(GateRead::Absent | GateRead::Unreadable) | None => true,
+            Some(GateRead::Absent) | None => true,
+            Some(GateRead::Unreadable) => false,
         }
     }
 
@@ -80,6 +80,13 @@ impl Situation {
             .zip(&before)
             .filter(|(after, before)| after != before)
             .map(|(after, _)| after.step.id.clone())
+            .collect();
+        let gates = gates
+            .into_iter()
+            .map(|(stamp, read)| {
+                let stale = crate::stray::is_older_than_known(&stamp, &read, &steps);
+                (stamp, if stale { GateRead::Unreadable } else { read })
+            })
             .collect();
         Self { state, gates, steps, concluded, notes }
     }

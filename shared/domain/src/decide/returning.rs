@@ -204,9 +204,9 @@ fn budget_is_spent(world: &World<'_>, case: &StampCase) -> bool {
 }
 
 fn enable_origin(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
-    let origin = world.state.origins.get(stamp);
-    let enabled = origin.filter(|origin| origin.enabled == EnabledState::Enabled && !origin.updating);
-    if let Some(origin) = enabled.filter(|_| case.origin == EnabledState::Enabled) {
+    if let Some(origin) =
+        world.origin_enabled_for_good(stamp).filter(|_| case.origin == EnabledState::Enabled)
+    {
         case.latched_at = None;
         case.origin_enabled_at = Some(origin.read_at);
         return (
@@ -286,12 +286,7 @@ pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCas
         }
     }
     if ramp.emergency && case.latched_at.is_some() {
-        let enabled = world
-            .state
-            .origins
-            .get(stamp)
-            .is_some_and(|origin| origin.enabled == EnabledState::Enabled && !origin.updating);
-        if !enabled {
+        if world.origin_enabled_for_good(stamp).is_none() {
             return (case, wait(WaitReason::OriginSettled, None));
         }
         case.latched_at = None;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use crate::assess::{Assessment, Condition};
 use crate::capacity::{self, Share};
 use crate::evidence::WITNESS;
+use crate::facts::OriginFacts;
 use crate::harm::{self, Harm};
 use crate::policy::{Mode, Policy};
 use crate::state::{Cause, Freeze, StampCase, WorkloadState};
+use crate::step::Effect;
 use crate::{EnabledState, EvidenceClass, GatePosition, Measure, StampId, Timestamp, Verdict};
 
 use super::{Action, GateRead, HoldReason, Ruling, Situation, WaitReason};
@@ -150,6 +152,19 @@ impl World<'_> {
         });
         let chance = |ratio: f64| (1.0 - ratio).powi(i32::try_from(clean).unwrap_or(i32::MAX));
         clean > 0 && sum.ratio().is_some_and(|ratio| chance(ratio) < LUCK)
+    }
+
+    /// The origin as read, if it is enabled for good: no change under way, none of ours still to come, and read after
+    /// the last of ours had ended. Before that it only shows what was.
+    pub(super) fn origin_enabled_for_good(&self, stamp: &StampId) -> Option<&OriginFacts> {
+        let origin = self.state.origins.get(stamp)?;
+        let enabled = origin.enabled == EnabledState::Enabled && !origin.updating;
+        let disables = Effect::SetOrigin { stamp: stamp.clone(), enabled: EnabledState::Disabled };
+        let steps = self.situation.steps.iter().map(|stored| &stored.step);
+        let comes = steps
+            .filter(|step| step.effect.same_target(&disables))
+            .any(|step| step.is_live() || step.ended_at().is_some_and(|ended| ended >= origin.read_at));
+        Some(origin).filter(|_| enabled && !comes)
     }
 
     /// Another stamp that is out, leaving or not fully back.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::decide::Action;
+use crate::decide::{Action, GateRead};
 use crate::state::Stage;
 use crate::testing::{Direct, Executor, Story};
 use crate::{
@@ -89,6 +89,44 @@ fn a_return_that_is_only_wanted_is_no_survivor() {
         let removes = |step: &Step| step.purpose == Purpose::Removal && step.effect.stamp().as_str() == OTHER;
         assert!(!story.created().iter().any(removes), "{:?}", story.created());
     }
+}
+
+#[test]
+fn an_origin_is_given_back_only_after_our_own_change_of_it_is_over() {
+    let mut story = Story::calm(3);
+    story.scene(LOST).direct = Direct::Down;
+    story.until(LOST, Stage::Cordoned, 300);
+    story.run_until(900, |story| story.case(LOST).latched_at.is_some());
+    // The operation that disables it is under way, and the origin still reads as it was.
+    let running = |story: &mut Story| {
+        let latch = |step: &Step| matches!(step.effect, Effect::SetOrigin { .. });
+        let stored = story.steps.iter_mut().find(|stored| latch(&stored.step)).expect("the latch");
+        let poll_at = story.now + Duration::from_secs(3_600);
+        stored.step.status =
+            StepStatus::Running { operation: "slow".into(), poll_at, accepted_at: story.now };
+    };
+    running(&mut story);
+    story.scene(LOST).origin = EnabledState::Enabled;
+    story.scene(LOST).direct = Direct::Healthy;
+    story.until(LOST, Stage::Proving, 300);
+    for _ in 0..30 {
+        running(&mut story);
+        story.tick();
+        assert!(story.case(LOST).latched_at.is_some(), "it is still ours: {:?}", story.steps);
+    }
+}
+
+#[test]
+fn a_gate_read_older_than_what_is_known_to_be_done_permits_nothing() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::Down;
+    story.until(LOST, Stage::Cordoned, 300);
+    let seen = story.situation(&[]);
+    assert!(matches!(seen.gates[&StampId::from(LOST)], GateRead::Is { .. }));
+    story.documents.remove(&StampId::from(LOST));
+    let stale = story.situation(&[]);
+    assert_eq!(stale.gates[&StampId::from(LOST)], GateRead::Unreadable);
+    assert!(!stale.lets_somebody_in(&StampId::from(LOST)));
 }
 
 /// A step of ours for the origin of `LOST`, which is over.
