@@ -3,6 +3,8 @@
 
 use std::sync::atomic::AtomicBool;
 
+use tests::simulation::adversary::attack;
+use tests::simulation::draw::Seed;
 use tests::simulation::report::{Batch, batch};
 use tests::simulation::{Options, Sabotage, Store, Story, run, shipped_policy};
 
@@ -50,4 +52,14 @@ fn every_broken_controller_is_caught_by_its_checker() {
             .find(|seed| run(*seed, &broken).violations.iter().any(|violation| violation.checker == checker));
         assert!(caught.is_some(), "{checker} did not catch its broken controller within {seeds} seeds");
     }
+}
+
+#[test]
+fn a_short_search_finds_no_third_cordon_and_no_closed_floor() {
+    let found = attack(Seed(1), 300, 2, &shipped_policy(), &AtomicBool::new(false), |_| {});
+    assert!(
+        found.best[0].as_ref().is_some_and(|best| best.score.cordons > 0),
+        "it must reach at least one cordon"
+    );
+    assert!(!found.is_broken(), "{}", found.report());
 }

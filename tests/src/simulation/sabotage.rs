@@ -49,6 +49,11 @@ impl Sabotage {
         Self::ALL.into_iter().find(|(_, checker, _)| *checker == name).map(|(sabotage, ..)| sabotage)
     }
 
+    /// The checker that must catch it.
+    pub fn checker(self) -> &'static str {
+        Self::ALL.iter().find(|(sabotage, ..)| *sabotage == self).map_or("none", |(_, checker, _)| checker)
+    }
+
     /// What the ledger shows.
     pub(super) fn show(self, view: &mut LedgerView) {
         let Some(state) = &mut view.state else { return };
