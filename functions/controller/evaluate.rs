@@ -63,7 +63,12 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
             }
         }
         if !more {
-            execute_due(controller, &mut done).await?;
+            let outcomes = execute_due(controller, &mut done).await?;
+            let evidence_only = next.audit.is_none() && next.steps.is_empty() && next.forgotten.is_empty();
+            if outcomes == 0 && evidence_only {
+                // Nothing was decided and nothing was due: the same state would be judged the same again.
+                return Ok(done);
+            }
         }
     }
     Err(ControllerError::Contended { rounds: ROUNDS_MAX })

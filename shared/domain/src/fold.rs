@@ -93,6 +93,7 @@ pub fn fold(
         }
     }
     forget_old_ids(state, policy);
+    forget_old_evidence(state, policy);
     notes
 }
 
@@ -112,6 +113,16 @@ fn forget_old_ids(state: &mut WorkloadState, policy: &Policy) {
         times.sort();
         let keep_from = times[times.len() - SEEN_MAX];
         state.seen.retain(|_, at| *at >= keep_from);
+    }
+}
+
+/// Each Service Health communication is a source of its own, so sources come without end. One that neither stands nor
+/// spoke within the horizon says nothing any more, and a late word of it would be refused.
+fn forget_old_evidence(state: &mut WorkloadState, policy: &Policy) {
+    let horizon = state.as_of.before(policy.limits.horizon.get());
+    for tracks in state.evidence.values_mut().flat_map(BTreeMap::values_mut) {
+        tracks
+            .retain(|_, track| track.run.last_seen.max(track.standing_since.unwrap_or_default()) >= horizon);
     }
 }
 

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tests::simulation::adversary;
+use tests::simulation::draw::Seed;
 use tests::simulation::report::{Batch, batch, report};
 use tests::simulation::{Options, Sabotage, Store, Story, run, shipped_policy};
 
@@ -23,11 +25,13 @@ const HELP: &str = "simulate: worlds in which the production controller crashes,
   --seconds S         no world begins after this time
   --stores KIND       trusting: documents are taken as they are; proving: each is written and read back (trusting)
   --sample N          one record of N is judged again (64)
-  --sabotage NAME     breaks the controller on purpose; the checker of that name must catch it";
+  --sabotage NAME     breaks the controller on purpose; the checker of that name must catch it
+  --adversary N       searches with N attempts for signals that cordon too often, sink the survivors or break the floor";
 
 struct Arguments {
     batch: Batch,
     seed: Option<u64>,
+    attempts: Option<u64>,
     options: Options,
 }
 
@@ -44,9 +48,6 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Some(seed) = arguments.seed {
-        return replay(seed, arguments.options).await;
-    }
     let stop = Arc::new(AtomicBool::new(false));
     let heard = stop.clone();
     tokio::spawn(async move {
@@ -55,6 +56,12 @@ async fn main() -> ExitCode {
             heard.store(true, Ordering::SeqCst);
         }
     });
+    if let Some(attempts) = arguments.attempts {
+        return attack(arguments.batch, attempts, stop).await;
+    }
+    if let Some(seed) = arguments.seed {
+        return replay(seed, arguments.options).await;
+    }
     let (of, options) = (arguments.batch, arguments.options);
     let command = command(&options);
     let work = tokio::task::spawn_blocking(move || {
@@ -69,6 +76,27 @@ async fn main() -> ExitCode {
         Ok((text, false)) => {
             print!("{text}");
             ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("a worker failed: {error}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+/// The adversary on every thread, each with a stream of its own.
+async fn attack(of: Batch, attempts: u64, stop: Arc<AtomicBool>) -> ExitCode {
+    let work = tokio::task::spawn_blocking(move || {
+        let found =
+            adversary::attack(Seed(of.first), attempts, of.threads, &shipped_policy(), &stop, |line| {
+                eprintln!("{line}");
+            });
+        (found.report(), found.is_broken())
+    });
+    match work.await {
+        Ok((text, broken)) => {
+            print!("{text}");
+            if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Err(error) => {
             eprintln!("a worker failed: {error}");
@@ -114,7 +142,7 @@ fn command(options: &Options) -> String {
 fn read(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut batch = Batch { first: 1, seeds: 100, threads, seconds: None };
-    let mut seed = None;
+    let (mut seed, mut attempts) = (None, None);
     let mut options = Options {
         policy: shipped_policy(),
         years: 1.0,
@@ -133,6 +161,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments>
         match name.as_str() {
             "--seeds" => batch.seeds = number(&name, &value)?,
             "--first" => batch.first = number(&name, &value)?,
+            "--adversary" => attempts = Some(number(&name, &value)?),
             "--seed" => seed = Some(number(&name, &value)?),
             "--threads" => batch.threads = number(&name, &value)?,
             "--seconds" => batch.seconds = Some(number(&name, &value)?),
@@ -156,7 +185,7 @@ fn read(mut arguments: impl Iterator<Item = String>) -> Result<Option<Arguments>
             _ => return Err(format!("{name} is not an option")),
         }
     }
-    Ok(Some(Arguments { batch, seed, options }))
+    Ok(Some(Arguments { batch, seed, attempts, options }))
 }
 
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {

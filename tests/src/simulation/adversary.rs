@@ -3,7 +3,9 @@
 //! core, fold and judge, with an executor that does everything at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use domain::decide::{Action, GateRead, Situation};
 use domain::evidence::WITNESS;
@@ -22,6 +24,9 @@ use super::quiet::pass;
 
 /// Moves of one attempt, at the most.
 pub const MOVES_MAX: usize = 14;
+
+/// A hill is left after so many attempts that climbed no higher.
+const STALE_MAX: u32 = 400;
 
 /// Names of the stamps.
 const STAMPS: [&str; 3] = ["eastus2", "centralus", "westus"];
@@ -87,6 +92,12 @@ pub struct Score {
 }
 
 impl Score {
+    /// By which the best is chosen, the worse for us the greater.
+    #[expect(clippy::cast_precision_loss, reason = "a handful")]
+    fn measures(self) -> [f64; 3] {
+        [self.cordons as f64, -(self.open_min as f64), self.sunk]
+    }
+
     fn height(self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a handful")]
         let parts = (self.cordons as f64, (STAMPS.len() - self.open_min) as f64, self.wrong as f64);
@@ -104,41 +115,126 @@ impl Score {
 pub struct Best {
     /// What it came to.
     pub score: Score,
-    /// The number of the attempt.
-    pub attempt: u64,
     /// The moves.
     pub moves: Vec<Move>,
 }
 
-/// Searches with so many attempts: the best by each measure, the most cordons, the fewest open, the most sunk.
-pub fn search(seed: Seed, attempts: u64, policy: &Policy, mut tell: impl FnMut(u64)) -> [Option<Best>; 3] {
+/// What a search found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The most cordons, the fewest open regions, the most sunk.
+    pub best: [Option<Best>; 3],
+    /// Attempts made.
+    pub attempts: u64,
+    /// Seconds it took.
+    pub took_s: f64,
+}
+
+impl Found {
+    /// Whether the budget or the floor was broken.
+    pub fn is_broken(&self) -> bool {
+        self.best.iter().flatten().any(|best| best.score.is_broken())
+    }
+
+    /// For a person; the moves as a test would have them.
+    #[expect(clippy::cast_precision_loss, reason = "attempts below 2^52")]
+    pub fn report(&self) -> String {
+        let rate = self.attempts as f64 / self.took_s.max(0.001);
+        let mut text = format!("{} attempts in {:.1} s: {rate:.0} per second\n", self.attempts, self.took_s);
+        for (what, best) in
+            ["most cordons of a region in 24 h", "fewest open regions", "most sunk"].iter().zip(&self.best)
+        {
+            let Some(best) = best else { continue };
+            let _ = writeln!(text, "{what}: {:?}", best.score);
+            for one in &best.moves {
+                let _ = writeln!(text, "    {one:?},");
+            }
+        }
+        text
+    }
+
+    fn take(&mut self, score: Score, moves: &[Move]) {
+        for (index, slot) in self.best.iter_mut().enumerate() {
+            let better =
+                slot.as_ref().is_none_or(|old| old.score.measures()[index] < score.measures()[index]);
+            if better {
+                *slot = Some(Best { score, moves: moves.to_vec() });
+            }
+        }
+    }
+}
+
+/// Searches on so many threads, each from a stream of its own, until the attempts are made or `stop` is set.
+pub fn attack(
+    seed: Seed,
+    attempts: u64,
+    threads: usize,
+    policy: &Policy,
+    stop: &AtomicBool,
+    mut tell: impl FnMut(&str),
+) -> Found {
+    let started = Instant::now();
+    let made = AtomicU64::new(0);
+    let each = attempts.div_ceil(threads.max(1) as u64);
+    let mut found = Found::default();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.max(1) as u64)
+            .map(|thread| {
+                let made = &made;
+                scope.spawn(move || search(Seed(seed.0 ^ thread << 32), each, policy, stop, made))
+            })
+            .collect();
+        let mut told = Instant::now();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            std::thread::park_timeout(Duration::from_millis(200));
+            if told.elapsed().as_secs() >= 5 {
+                told = Instant::now();
+                tell(&progress(made.load(Ordering::Relaxed), attempts, started.elapsed()));
+            }
+        }
+        for part in workers.into_iter().filter_map(|worker| worker.join().ok()) {
+            for best in part.best.into_iter().flatten() {
+                found.take(best.score, &best.moves);
+            }
+        }
+    });
+    found.attempts = made.load(Ordering::Relaxed);
+    found.took_s = started.elapsed().as_secs_f64();
+    found
+}
+
+#[expect(clippy::cast_precision_loss, reason = "attempts below 2^52")]
+fn progress(made: u64, attempts: u64, elapsed: Duration) -> String {
+    let rate = made as f64 / elapsed.as_secs_f64().max(0.001);
+    let left = attempts.saturating_sub(made) as f64 / rate.max(0.001);
+    format!("{made} of {attempts} attempts, {rate:.0} per second, {left:.0} s to go")
+}
+
+fn search(seed: Seed, attempts: u64, policy: &Policy, stop: &AtomicBool, made: &AtomicU64) -> Found {
     let start = Miniature::new(policy);
-    let mut best: [Option<Best>; 3] = [None, None, None];
+    let mut found = Found::default();
     let mut current: (Vec<Move>, f64) = (vec![], f64::MIN);
     let mut stale = 0;
     for attempt in 0..attempts {
-        let moves = if current.0.is_empty() || stale > 400 {
-            (stale, current.1) = (0, f64::MIN);
-            random(seed, attempt)
-        } else {
-            mutated(seed, attempt, &current.0)
-        };
-        let score = start.play(&moves, policy);
-        let keys = |score: Score| [score.cordons as f64, -(score.open_min as f64), score.sunk];
-        for (slot, key) in best.iter_mut().zip(keys(score).into_iter().enumerate()) {
-            if slot.as_ref().is_none_or(|old| keys(old.score)[key.0] < key.1) {
-                *slot = Some(Best { score, attempt, moves: moves.clone() });
-            }
+        if stop.load(Ordering::Relaxed) {
+            break;
         }
-        if score.height() >= current.1 {
-            stale = if score.height() > current.1 { 0 } else { stale + 1 };
+        let begins = current.0.is_empty() || stale > STALE_MAX;
+        let moves = if begins { random(seed, attempt) } else { mutated(seed, attempt, &current.0) };
+        let score = start.play(&moves, policy);
+        found.take(score, &moves);
+        if begins || score.height() > current.1 {
+            stale = 0;
             current = (moves, score.height());
         } else {
             stale += 1;
+            if score.height() >= current.1 {
+                current.0 = moves;
+            }
         }
-        tell(attempt + 1);
+        made.fetch_add(1, Ordering::Relaxed);
     }
-    best
+    found
 }
 
 /// Plays one attempt.
@@ -227,7 +323,7 @@ struct Miniature {
 impl Miniature {
     fn new(policy: &Policy) -> Self {
         let well = Seen { direct: Lie::DirectWell, edge: Some(0), traffic: Some(0), data: None, load: 3 };
-        let mut stage = Self {
+        let mut miniature = Self {
             state: WorkloadState::new(policy.workload.name.clone(), 1, EPOCH),
             steps: vec![],
             documents: BTreeMap::new(),
@@ -240,17 +336,17 @@ impl Miniature {
             score: Score { open_min: STAMPS.len(), ..Score::default() },
         };
         for _ in 0..24 {
-            stage.tick(&[], policy);
+            miniature.tick(&[], policy);
         }
-        stage
+        miniature
     }
 
     fn play(&self, moves: &[Move], policy: &Policy) -> Score {
-        let mut stage = self.clone();
+        let mut miniature = self.clone();
         for one in moves {
-            stage.make(one, policy);
+            miniature.make(one, policy);
         }
-        stage.score
+        miniature.score
     }
 
     fn make(&mut self, one: &Move, policy: &Policy) {

@@ -22,7 +22,7 @@ use domain::{
 
 use super::faults::{Fate, Port};
 use super::hub::{Directive, Hub};
-use super::sabotage::{Loss, Sabotage};
+use super::sabotage::Sabotage;
 
 /// Where an instance can be left standing: pending once, then ready.
 struct Stand<'a> {
@@ -224,10 +224,8 @@ impl SimGates {
     async fn store(&self, document: &GateDocument) -> Result<GateWrite, StoreError> {
         let sabotage = self.way.sabotage();
         let before = self.inner.read(&document.stamp).await?;
-        if sabotage.is_some_and(|sabotage| sabotage.loses(before.as_ref(), document) == Loss::Lost) {
-            return Ok(GateWrite::Written(document.clone()));
-        }
-        let outcome = self.inner.write(document).await?;
+        let tampered = sabotage.map(|sabotage| sabotage.gate(document));
+        let outcome = self.inner.write(tampered.as_ref().unwrap_or(document)).await?;
         if let GateWrite::Written(stored) = &outcome {
             self.way.hub.lock().gate_written(self.way.instance, stored);
             match sabotage {

@@ -1,6 +1,8 @@
 //! Deliberately broken controllers: one for each property, broken at a port between judgement and world, never in the
 //! production code. Each must be caught by the checker of its name.
 
+use std::time::Duration;
+
 use adapters::LedgerView;
 use domain::{GateDocument, GatePosition, Transition};
 
@@ -17,15 +19,15 @@ pub enum Sabotage {
     Audit,
     /// The ledger shows every gate as open, so that nothing is masked.
     Masked,
-    /// Renewals of gates are lost.
+    /// Gates bind for days.
     GateLife,
     /// Records are changed after they were sealed.
     Chain,
-    /// No gate is ever fully opened.
+    /// No window ever ends.
     Convergence,
     /// The ledger forgets earlier cordons.
     Flaps,
-    /// Every survivor looks as if it had many times its instances.
+    /// Every survivor looks as if it had sixty instances.
     Overload,
 }
 
@@ -49,6 +51,11 @@ impl Sabotage {
         Self::ALL.into_iter().find(|(_, checker, _)| *checker == name).map(|(sabotage, ..)| sabotage)
     }
 
+    /// The checker that must catch it.
+    pub fn checker(self) -> &'static str {
+        Self::ALL.iter().find(|(sabotage, ..)| *sabotage == self).map_or("none", |(_, checker, _)| checker)
+    }
+
     /// What the ledger shows.
     pub(super) fn show(self, view: &mut LedgerView) {
         let Some(state) = &mut view.state else { return };
@@ -60,8 +67,15 @@ impl Sabotage {
                     case.traffic_from = None;
                 }
             }
+            Self::Convergence => {
+                state
+                    .cases
+                    .values_mut()
+                    .flat_map(|case| &mut case.window)
+                    .for_each(|run| run.needs_s = 1 << 30);
+            }
             Self::Flaps => state.cases.values_mut().for_each(|case| case.auto_cordons.clear()),
-            Self::Overload => state.load.values_mut().for_each(|load| load.ready_instances *= 5),
+            Self::Overload => state.load.values_mut().for_each(|load| load.ready_instances = 60),
             _ => {}
         }
     }
@@ -82,23 +96,9 @@ impl Sabotage {
         Some(changed)
     }
 
-    /// Whether the gate store says "written" and writes nothing.
-    pub(super) fn loses(self, before: Option<&GateDocument>, document: &GateDocument) -> Loss {
-        let renewal = before.is_some_and(|before| before.position == document.position);
-        let lost = match self {
-            Self::GateLife => renewal,
-            Self::Convergence => document.position == GatePosition::Open,
-            _ => false,
-        };
-        if lost { Loss::Lost } else { Loss::Kept }
+    /// The gate document that is written instead.
+    pub(super) fn gate(self, document: &GateDocument) -> GateDocument {
+        let days = Duration::from_secs(if self == Self::GateLife { 2 * 86_400 } else { 0 });
+        GateDocument { expires_at: document.expires_at + days, ..document.clone() }
     }
-}
-
-/// Whether a write is lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
-    /// It is.
-    Lost,
-    /// It is not.
-    Kept,
 }

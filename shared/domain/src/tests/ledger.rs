@@ -1,5 +1,6 @@
 //! What commits hold: duplicates, late items, expiry of steps, topology, and records that can be run again.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -279,4 +280,20 @@ fn a_record_cannot_pretend_to_have_decided_nothing() {
     emptied.decision["cases"] = serde_json::to_value(&situation.state.cases).unwrap();
     emptied.decision["last_removal_at"] = serde_json::to_value(situation.state.last_removal_at).unwrap();
     assert_eq!(replay(&emptied.sealed(), &story.policy), different);
+}
+
+#[test]
+fn an_alert_that_ended_before_the_horizon_is_forgotten() {
+    let mut story = Story::calm(2);
+    story.platform("eastus2", Standing::Fired);
+    story.run(20);
+    story.platform("eastus2", Standing::Resolved);
+    story.run(20);
+    let sources = |story: &Story| {
+        story.state.evidence[&StampId::from("eastus2")].get(&EvidenceClass::Platform).map_or(0, BTreeMap::len)
+    };
+    assert_eq!(sources(&story), 1);
+    story.gap(25 * 3_600);
+    story.run(20);
+    assert_eq!(sources(&story), 0);
 }
