@@ -297,9 +297,12 @@ impl Present for Ledger<'_> {
     }
 }
 
+/// What the cases become, and the ruling about one region that says why, if there is one.
+type Decided = (Vec<Case>, Option<(u8, Ruling)>);
+
 /// What `decide` might do, abstracted: the choice, and the steps that each stage takes by itself. It allows more than
 /// `decide`: evidence, windows, budgets, velocity and approvals stand in the way of nothing.
-fn decide(view: &View, choice: Choice) -> Option<(Vec<Case>, Option<(u8, Ruling)>)> {
+fn decide(view: &View, choice: Choice) -> Option<Decided> {
     let mut cases = view.cases.clone();
     for (region, case) in (0_u8..).zip(cases.iter_mut()) {
         let place = usize::from(region);
