@@ -9,14 +9,15 @@ use adapters::StoreError;
 use adapters::memory::rules::{self, Head, Judgement as Verdict, Present};
 use domain::assess::{Assessment, Condition, Rule};
 use domain::decide::{Action, Basis, Decision, GateRead, Ruling, Situation, StepBackReason};
+use domain::evidence::ClassView;
 use domain::facts::{OriginFacts, StampFacts};
 use domain::gate::{GATE_SCHEMA, GateDocument};
 use domain::judge::{Judgement, transition};
 use domain::state::{Approval, Cause, Stage as RealStage, StampCase, WorkloadState};
 use domain::{
-    Effect, EnabledState, EvidenceClass, FailureCode, GatePosition, Generation, InboxItem, ItemBody, ItemId,
-    OperationId, Policy, Purpose as RealPurpose, RegionName, StampId, Step, StepId, StepOutcome, StepResult,
-    StepStatus, StepWrite, StoredStep, Timestamp, Transition,
+    Effect, EnabledState, EvidenceClass, FailureCode, FailureKind, GatePosition, Generation, InboxItem,
+    ItemBody, ItemId, OperationId, Policy, Purpose as RealPurpose, RegionName, StampId, Step, StepId,
+    StepOutcome, StepResult, StepStatus, StepWrite, StoredStep, Timestamp, Transition,
 };
 
 use super::moves::Choice;
@@ -389,8 +390,9 @@ fn decision(situation: &Situation, view: &View, cases: &[Case], ruling: Option<(
     };
     let assessments = (0..u8::try_from(cases.len()).unwrap_or(u8::MAX))
         .map(|region| {
-            let views = BTreeMap::new();
-            (stamp(region), Assessment { condition: condition(region), platform_active: false, views })
+            let condition = condition(region);
+            let views = views(&condition);
+            (stamp(region), Assessment { condition, platform_active: false, views })
         })
         .collect();
     Decision {
@@ -402,6 +404,43 @@ fn decision(situation: &Situation, view: &View, cases: &[Case], ruling: Option<(
         freeze_ended_at: None,
         last_removal_at: None,
     }
+}
+
+/// What the classes say of a region that is called dead, or well: our own probes only, the rest silent.
+fn views(condition: &Condition) -> BTreeMap<EvidenceClass, ClassView> {
+    let silent = ClassView {
+        verdict: domain::Verdict::Unobserved,
+        since: None,
+        bad_since: None,
+        total_since: None,
+        last_seen: None,
+        failure: None,
+        error_ratio: None,
+        discounted: None,
+    };
+    let direct = if matches!(condition, Condition::Failing { .. }) {
+        ClassView {
+            verdict: domain::Verdict::Unhealthy,
+            since: Some(NOW),
+            bad_since: Some(NOW),
+            total_since: Some(NOW),
+            last_seen: Some(NOW),
+            failure: Some(FailureKind::Unreachable),
+            error_ratio: Some(1.0),
+            ..silent.clone()
+        }
+    } else {
+        ClassView {
+            verdict: domain::Verdict::Healthy,
+            since: Some(NOW),
+            last_seen: Some(NOW),
+            error_ratio: Some(0.0),
+            ..silent.clone()
+        }
+    };
+    let silent = [EvidenceClass::Platform, EvidenceClass::Edge, EvidenceClass::Data, EvidenceClass::Traffic]
+        .map(|class| (class, silent.clone()));
+    silent.into_iter().chain([(EvidenceClass::Direct, direct)]).collect()
 }
 
 fn rule() -> Rule {
