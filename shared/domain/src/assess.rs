@@ -236,9 +236,8 @@ fn candidates(views: &Views, bad: &[(EvidenceClass, &ClassView)], timers: &Timer
         });
     }
     for (class, view) in bad {
-        if let Some(total_since) = view
-            .total_since
-            .filter(|since| contradicting(views, *class, *since).next().is_none())
+        if let Some(total_since) =
+            view.total_since.filter(|since| contradicting(views, *class, *since).next().is_none())
         {
             let by = Rule::OneClassAlone { class: *class };
             found.push(Candidate {

@@ -69,7 +69,13 @@ impl RegionName {
     /// Region id of a display name or an id: `East US 2` and `eastus2` both give `eastus2`. Whether such a region
     /// exists is for the policy's table to say.
     pub fn from_display(text: &str) -> Self {
-        Self(text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect::<String>().into())
+        Self(
+            text.chars()
+                .filter(|c| !c.is_whitespace())
+                .flat_map(char::to_lowercase)
+                .collect::<String>()
+                .into(),
+        )
     }
 }
 
