@@ -85,6 +85,9 @@ pub struct StampCase {
     pub decided_at: Option<Timestamp>,
     /// A gray cordon closes the gate at this moment even if the survivors are not ready.
     pub ready_deadline: Option<Timestamp>,
+    /// When a partial evacuation last moved the gate: the next slice waits until what that one moved has arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliced_at: Option<Timestamp>,
     /// The running window, once healthy.
     pub window: Option<WindowRun>,
     /// The running ramp.
@@ -452,6 +455,7 @@ impl StampCase {
                 self.cause = None;
                 self.decided_at = None;
                 self.ready_deadline = None;
+                self.sliced_at = None;
             }
             _ => {}
         }
@@ -474,6 +478,7 @@ impl StampCase {
             first_symptom_at: None,
             decided_at: None,
             ready_deadline: None,
+            sliced_at: None,
             window: None,
             ramp: None,
             latched_at: None,

@@ -17,9 +17,10 @@ use tests::compare::{
 
 /// Incidents of each family.
 const SEEDS: u64 = 300;
-/// Development looked at seeds below this; what is reported begins here, so that nothing is tuned on it. (The first
-/// report was on 1 000 000 and the hundred after; what it showed was mended, so they count as development now.)
-const FIRST_REPORTED_SEED: u64 = 2_000_000;
+/// Development looked at seeds below this; what is reported begins here, so that nothing is tuned on it. (Earlier reports
+/// were on 1 000 000, 2 000 000 and 3 000 000 and the hundred after each; what they showed was mended, so they count as
+/// development now.)
+const FIRST_REPORTED_SEED: u64 = 4_000_000;
 
 struct Options {
     families: Vec<Family>,

@@ -1,5 +1,7 @@
 //! Rulings about a stamp that is in rotation or on its way out.
 
+use std::time::Duration;
+
 use crate::assess::{Condition, Rule};
 use crate::state::{Cause, Stage, StampCase};
 use crate::{EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
@@ -9,6 +11,11 @@ use super::{Action, GateRead, HoldReason, Ruling, WaitReason};
 
 /// A partial evacuation of less than this many percent is not worth its risk.
 const PARTIAL_MIN_PERCENT: u8 = 5;
+
+/// What a slice moved has arrived after this long: one probe detection, 90 s at the longest (as `ramp.watch`), of which a
+/// survivor that is full already has waited 60 s.
+const SLICE_ARRIVES: Duration = Duration::from_secs(90);
+const SLICE_SINKS: Duration = Duration::from_secs(60);
 
 /// In rotation: is there reason to take it out?
 pub(super) fn serving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
@@ -116,6 +123,7 @@ fn cordon(
     }
     case.awaiting_approval = None;
     case.approval = None;
+    case.sliced_at = None;
     case.acknowledged = false;
     case.penalty = case.penalty.after_cordon(as_of, world.policy.window.half_life.get());
     // Where Front Door has already moved the load there is nothing to wait for. Anything else, also a stamp that fails
@@ -197,6 +205,9 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
     if recovered_before_the_gate(world, stamp) {
         return abandon(world, case);
     }
+    if let Some(back) = give_back(world, stamp, &case) {
+        return back;
+    }
     let contradicted =
         matches!(world.assessment(stamp).condition, Condition::Suspicious { contradicted_by: Some(_), .. });
     if contradicted || world.has_turned_well(stamp) {
@@ -209,9 +220,11 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
     }
     let open_percent = 100 - movable_percent(world, stamp);
     let fails_most = case.error_ratio >= world.policy.evidence.unhealthy_ratio;
-    if fails_most && open_percent + PARTIAL_MIN_PERCENT <= case.gate.percent() {
-        case.gate = GatePosition::from_percent(open_percent);
-        return (case, act(Action::EvacuatePartly { open_percent }));
+    if fails_most
+        && open_percent + PARTIAL_MIN_PERCENT <= case.gate.percent()
+        && next_slice_fits(world, stamp, &case, open_percent)
+    {
+        return slice(world, case, open_percent);
     }
     match case.ready_deadline.filter(|deadline| *deadline > world.as_of()) {
         // Where a survivor cannot grow there is nothing to wait for.
@@ -236,6 +249,7 @@ fn withdraw(world: &World<'_>, mut case: StampCase) -> StampCase {
     case.cause = None;
     case.gate = GatePosition::Open;
     case.ready_deadline = None;
+    case.sliced_at = None;
     case
 }
 
@@ -263,20 +277,45 @@ fn abandon(world: &World<'_>, mut case: StampCase) -> (StampCase, Ruling) {
     }
     case.since = world.as_of();
     case.ready_deadline = None;
+    case.sliced_at = None;
     case.stage = Stage::Cordoned;
     (case, act(Action::ConfirmCordon))
 }
 
 /// The survivors are not ready in time: take as much as they can carry, if that harms less than doing nothing.
-fn at_the_deadline(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
+fn at_the_deadline(world: &World<'_>, stamp: &StampId, case: StampCase) -> (StampCase, Ruling) {
     let closed_percent = movable_percent(world, stamp);
     if closed_percent < PARTIAL_MIN_PERCENT && case.gate == GatePosition::Open {
         return (case, hold(HoldReason::CapacityShort));
     }
     let open_percent = (100 - closed_percent).min(case.gate.percent());
-    if case.gate.percent() != open_percent {
-        case.gate = GatePosition::from_percent(open_percent);
-        return (case, act(Action::EvacuatePartly { open_percent }));
+    if case.gate.percent() != open_percent && next_slice_fits(world, stamp, &case, open_percent) {
+        return slice(world, case, open_percent);
     }
     (case, hold(HoldReason::CapacityShort))
+}
+
+fn slice(world: &World<'_>, mut case: StampCase, open_percent: u8) -> (StampCase, Ruling) {
+    case.gate = GatePosition::from_percent(open_percent);
+    case.sliced_at = Some(world.as_of());
+    (case, act(Action::EvacuatePartly { open_percent }))
+}
+
+/// Whether the slice between the gate and `open_percent` may move too. How much load a location carries is known to
+/// nobody, so the first slice goes by the demand, and every other by what arrived at the survivors with the last one.
+fn next_slice_fits(world: &World<'_>, stamp: &StampId, case: &StampCase, open_percent: u8) -> bool {
+    let Some(sliced_at) = case.sliced_at else { return true };
+    let more = f64::from(case.gate.percent().saturating_sub(open_percent)) / 100.0;
+    world.as_of().since(sliced_at) >= SLICE_ARRIVES && world.survivors_have_room(stamp, more)
+}
+
+/// A slice that brought more than the survivors can take is taken back as far as it fills them: there every request too
+/// many fails, here only the share that fails anyway.
+fn give_back(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Option<(StampCase, Ruling)> {
+    let sliced_at = case.sliced_at.filter(|_| case.gate != GatePosition::Open)?;
+    let excess = world.excess_share(stamp)?;
+    let arrived = world.as_of().since(sliced_at) >= SLICE_SINKS;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within 0..=100")]
+    let percent = (excess * 100.0).ceil().clamp(f64::from(PARTIAL_MIN_PERCENT), 100.0) as u8;
+    arrived.then(|| slice(world, case.clone(), case.gate.percent().saturating_add(percent).min(100)))
 }

@@ -323,6 +323,7 @@ fn serve(world: &World<'_>, case: &mut StampCase) {
     case.first_symptom_at = None;
     case.decided_at = None;
     case.ready_deadline = None;
+    case.sliced_at = None;
     case.origin_enabled_at = None;
     case.returned_at = Some(as_of);
     case.edge_from = Some(as_of);

@@ -224,6 +224,37 @@ impl World<'_> {
         if own > 0.0 && !survivors.is_empty() { rooms.fold(1.0, f64::min).clamp(0.0, 1.0) } else { 0.0 }
     }
 
+    /// Whether the survivors have room for this share more of the stamp's load, 0 to 1, beside what arrives there now,
+    /// with the 5 % of S2 on top. What nobody sees has no room.
+    pub(super) fn survivors_have_room(&self, stamp: &StampId, more: f64) -> bool {
+        let stays = 1.0 - harm::moved_by_front_door(self.assessment(stamp));
+        let moved = BTreeMap::from([(stamp, self.case(stamp).demand_rps * more * stays)]);
+        let survivors = self.others_serving(stamp);
+        let parts = capacity::spread(self.state, &moved, &survivors, self.policy);
+        survivors.iter().all(|survivor| {
+            let ready = capacity::ready_rps(self.state, survivor, self.policy).unwrap_or(0.0);
+            let arrives = self.state.load.get(*survivor).map_or(0.0, |load| load.requests_per_second);
+            arrives + parts.get(survivor).copied().unwrap_or(0.0) <= ready / crate::lint::S2_MARGIN
+        })
+    }
+
+    /// What arrives at survivors that are full beyond what is ready there, as a share of the stamp's load, 0 to 1; none
+    /// where no survivor is full.
+    pub(super) fn excess_share(&self, stamp: &StampId) -> Option<f64> {
+        let own = self.case(stamp).demand_rps;
+        let full =
+            |other: &&StampId| matches!(self.assessment(other).condition, Condition::Overloaded { .. });
+        let beyond = |other: &StampId| {
+            let ready = capacity::ready_rps(self.state, other, self.policy).unwrap_or(0.0);
+            let load = self.state.load.get(other).map_or(0.0, |load| load.requests_per_second);
+            (load - ready / crate::lint::S2_MARGIN).max(0.0)
+        };
+        let mut full = self.others_effective(stamp).into_iter().filter(full).peekable();
+        full.peek()?;
+        let excess: f64 = full.map(beyond).sum();
+        Some(if own > 0.0 { (excess / own).min(1.0) } else { 0.0 })
+    }
+
     /// What moving the stamp's gate from where it is wanted now to `percent` does.
     pub(super) fn harm_of_removal(&self, stamp: &StampId, percent: u8) -> Harm {
         let from = self.case(stamp).gate.percent();

@@ -218,6 +218,50 @@ fn at_the_deadline_as_much_goes_as_the_survivor_can_carry() {
     assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Slice(58));
 }
 
+/// The comparison's seed 3 000 037 of "recorded": a quarter of the locations brought three quarters of the load, and the
+/// survivors stayed full for three hours.
+#[test]
+fn a_partial_evacuation_gives_back_what_fills_the_survivors() {
+    let mut story = gray();
+    story.scene(OTHER).ready = 3;
+    story.until(LOST, Stage::Evacuating, 120);
+    story.run(610);
+    assert_eq!(story.case(LOST).gate, GatePosition::Slice(58));
+    story.scene(OTHER).load_rps = 500.0;
+    story.scene(OTHER).saturation = 1.0;
+    story.scene(OTHER).direct = Direct::Full;
+    story.run(30);
+    assert_eq!(story.case(LOST).gate, GatePosition::Slice(58), "the edge locations need their time");
+    story.run(40);
+    assert_eq!(story.case(LOST).gate, GatePosition::Slice(82), "{:?}", story.action(LOST));
+    assert!(story.last.as_ref().is_some_and(|judgement| judgement.findings.is_empty()));
+    story.scene(OTHER).load_rps = 420.0;
+    story.scene(OTHER).saturation = 0.93;
+    story.scene(OTHER).direct = Direct::Healthy;
+    story.run(1_200);
+    assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Slice(82), "what arrives is what counts");
+}
+
+#[test]
+fn the_next_slice_goes_only_when_the_last_one_has_arrived_and_left_room() {
+    let mut story = gray();
+    story.scene(OTHER).ready = 3;
+    story.until(LOST, Stage::Evacuating, 120);
+    story.run(610);
+    assert_eq!(story.case(LOST).gate, GatePosition::Slice(58));
+    story.scene(OTHER).ready = 4;
+    story.scene(OTHER).load_rps = 560.0;
+    story.run(300);
+    assert_eq!(
+        story.case(LOST).gate,
+        GatePosition::Slice(58),
+        "four instances carry 600, 571 with the margin"
+    );
+    story.scene(OTHER).load_rps = 425.0;
+    story.tick();
+    assert_eq!(story.case(LOST).gate, GatePosition::Slice(10), "{:?}", story.action(LOST));
+}
+
 #[test]
 fn at_the_deadline_nothing_goes_where_it_would_sink_the_survivor() {
     let mut story = gray();
