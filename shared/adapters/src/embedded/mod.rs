@@ -5,6 +5,7 @@ mod audit;
 mod file;
 mod gates;
 mod ledger;
+mod lines;
 #[cfg(test)]
 mod temporary;
 
