@@ -16,6 +16,7 @@ pub mod gate;
 mod step;
 
 pub mod state;
+pub mod modes;
 pub mod fold;
 pub mod evidence;
 pub mod assess;
