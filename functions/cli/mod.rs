@@ -27,9 +27,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::controller::order::OrderRefused;
+
 pub use environment::Environment;
 pub use policy_file::PolicyRefused;
-pub use settings::{RoleKind, StampSettings, controller_settings, role, stamp_settings};
+pub use settings::{RoleKind, StampSettings, access, controller_settings, role, stamp_settings};
 
 /// How a command ended; the module's table says what each means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +170,7 @@ fn report(error: &anyhow::Error, err: &mut dyn Write) -> Exit {
         let _ = write!(err, "{refused}");
         return Exit::Refused;
     }
-    if let Some(refused) = error.downcast_ref::<order::OrderRefused>() {
+    if let Some(refused) = error.downcast_ref::<OrderRefused>() {
         let _ = writeln!(err, "cordon: {refused}");
         return Exit::Refused;
     }

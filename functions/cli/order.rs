@@ -2,28 +2,17 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use adapters::{Clock, Ledger, StoreError, SystemClock};
 use clap::Args;
 use domain::policy::Span;
-use domain::{
-    Command, Generation, InboxItem, ItemBody, ItemId, NOTE_CHARS_MAX, Order, StampId, Timestamp, WorkloadId,
-};
+use domain::{Generation, InboxItem, ItemBody, Order, StampId, WorkloadId};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
-use sha2::{Digest, Sha256};
 
 use super::sources::{open_ledger, workload};
 use super::{Exit, spool};
-
-/// The longest pause. Who wants the automation away for longer changes the policy's modes, where it is reviewed.
-const PAUSE_MAX: Duration = Duration::from_secs(24 * 3_600);
-
-/// An order that cannot be given as it is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the order was not given: {0}")]
-pub(super) struct OrderRefused(String);
+use crate::controller::order::{OrderRefused, command, item};
 
 /// What every order needs.
 #[derive(Args)]
@@ -99,13 +88,6 @@ pub(super) async fn acknowledge(args: &StampOrderArgs, out: &mut dyn Write) -> a
 
 /// `cordon pause`.
 pub(super) async fn pause(args: &PauseArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    if args.span.get().is_zero() || args.span.get() > PAUSE_MAX {
-        let text = format!(
-            "a pause of {} is not between 1s and 24h; for longer, change the policy's modes",
-            args.span
-        );
-        return Err(OrderRefused(text).into());
-    }
     let until = SystemClock.now() + args.span.get();
     give(&args.order, Order::Pause { until }, out).await
 }
@@ -117,9 +99,8 @@ pub(super) async fn resume(args: &OrderArgs, out: &mut dyn Write) -> anyhow::Res
 
 async fn give(args: &OrderArgs, order: Order, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let workload = workload(args.workload.as_deref(), args.policy.as_deref())?;
-    let by = words("--by", &args.by)?;
-    let reason = words("--reason", &args.reason)?;
-    let item = item(Command { by, reason, order }, SystemClock.now());
+    let now = SystemClock.now();
+    let item = item(command(&args.by, &args.reason, order, now)?, now);
     let ledger = match open_ledger(&args.data) {
         Ok(ledger) => ledger,
         // A process holds the file: it takes orders from the directory beside it.
@@ -146,7 +127,9 @@ async fn check_stamp(ledger: &impl Ledger, workload: &WorkloadId, item: &InboxIt
     let (Order::Hold { stamp }
     | Order::Release { stamp }
     | Order::Approve { stamp, .. }
-    | Order::Acknowledge { stamp }) = &command.order
+    | Order::Acknowledge { stamp }
+    | Order::Cordon { stamp }
+    | Order::Readmit { stamp }) = &command.order
     else {
         return Ok(());
     };
@@ -161,31 +144,6 @@ async fn check_stamp(ledger: &impl Ledger, workload: &WorkloadId, item: &InboxIt
         known => format!("there is no stamp {stamp} in {workload}; there are {}", known.join(", ")),
     };
     Err(OrderRefused(text).into())
-}
-
-/// The id is a nonce of content and moment: the same order given again later is another order, one delivered twice is
-/// the same.
-fn item(command: Command, now: Timestamp) -> InboxItem {
-    let content = serde_json::to_string(&command).unwrap_or_default();
-    let digest = Sha256::digest(format!("{}\n{content}", now.as_millis()));
-    let nonce: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    InboxItem {
-        id: ItemId::new(format!("order-{nonce}")),
-        event_at: now,
-        received_at: now,
-        body: ItemBody::Command { command },
-    }
-}
-
-fn words(argument: &str, text: &str) -> Result<String, OrderRefused> {
-    let text = text.trim();
-    match text.chars().count() {
-        0 => Err(OrderRefused(format!("{argument} is empty; the audit needs it"))),
-        count if count > NOTE_CHARS_MAX => Err(OrderRefused(format!(
-            "{argument} has {count} characters, the audit keeps {NOTE_CHARS_MAX}; shorten it"
-        ))),
-        _ => Ok(domain::note(text)),
-    }
 }
 
 fn generation(text: &str) -> Result<Generation, String> {
@@ -204,18 +162,6 @@ fn span(text: &str) -> Result<Span, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn command(reason: &str) -> Command {
-        Command { by: "sam".into(), reason: reason.into(), order: Order::Resume }
-    }
-
-    #[test]
-    fn an_order_given_again_later_is_another_order() {
-        let (now, later) = (Timestamp::from_secs(60), Timestamp::from_secs(61));
-        assert_eq!(item(command("a"), now).id, item(command("a"), now).id);
-        assert_ne!(item(command("a"), now).id, item(command("a"), later).id);
-        assert_ne!(item(command("a"), now).id, item(command("b"), now).id);
-    }
 
     #[test]
     fn generations_and_spans_are_read_as_they_are_shown() {

@@ -14,7 +14,7 @@ use cordon::cli::{self, Environment, Exit};
 use cordon::controller;
 use cordon::edge::{App, Role};
 use cordon::local::{Caller, Feed, FeedFunction, TIMERS};
-use cordon::page::StatusPage;
+use cordon::page::OperatorPage;
 use cordon::stamp::Reach;
 use domain::state::{StampCase, WorkloadState};
 use domain::{Generation, ItemBody, OperationId, Order, Timestamp, Transition};
@@ -83,7 +83,7 @@ fn app(data: &Path) -> Arc<App> {
         ledger_faults: Default::default(),
         gate_faults: Default::default(),
     };
-    assemble::controller(&settings, Some(Arc::new(StatusPage))).unwrap()
+    assemble::controller(&settings, Some(Arc::new(OperatorPage::reading_only()))).unwrap()
 }
 
 fn controller(app: &App) -> &Arc<controller::Controller> {

@@ -2,6 +2,7 @@
 //! records to show ten. Derived from the record and the line before it, and never part of what the hash covers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ pub const NOTES_MAX: usize = 12;
 
 /// Load samples of one glance, at the most: one a minute over what a case remembers.
 const SAMPLES_MAX: usize = 6;
+
+/// What a stamp said of itself longer ago shows no ready capacity.
+const LOAD_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// One record as a line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -269,12 +273,15 @@ fn stamps(record: &AuditRecord) -> BTreeMap<StampId, Glance> {
     cases(record)
         .filter_map(|(stamp, case)| {
             let load = &record.situation["state"]["load"][stamp.as_str()];
+            let told_at = load["observed_at"].as_str().and_then(|at| Timestamp::parse(at).ok());
+            let is_fresh = told_at.is_some_and(|at| record.at.since(at) <= LOAD_AGE_MAX);
+            let ready = load["ready_instances"].as_u64().filter(|_| is_fresh);
             let glance = Glance {
                 stage: serde_json::from_value(case["stage"].clone()).ok()?,
                 gate_percent: gate_percent(&case["gate"]),
                 first_symptom_at: serde_json::from_value(case["first_symptom_at"].clone()).unwrap_or(None),
                 demand_rps: case["demand_rps"].as_f64().unwrap_or(0.0),
-                ready_instances: load["ready_instances"].as_u64().and_then(|ready| u32::try_from(ready).ok()),
+                ready_instances: ready.and_then(|ready| u32::try_from(ready).ok()),
                 load: samples(&case["load_samples"]),
             };
             Some((StampId::new(stamp), glance))

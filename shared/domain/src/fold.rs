@@ -12,8 +12,8 @@ use crate::modes::OrderedMode;
 use crate::policy::Policy;
 use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
 use crate::state::{
-    Approval, ByHand, CannotGrow, Departed, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage, StampCase,
-    WorkloadState,
+    Approval, ByHand, CannotGrow, Departed, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage,
+    StampCase, WorkloadState,
 };
 use crate::step::{Effect, FailureCode, Step, StepOutcome, StepResult, StepStatus};
 use crate::{EvidenceClass, StampId, StoredStep, Timestamp};
