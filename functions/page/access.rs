@@ -124,6 +124,11 @@ impl Access {
 }
 
 impl Caller {
+    /// Nobody in particular.
+    pub(super) const fn nobody() -> Self {
+        Self { name: None, role: Role::Reader, proof: Proof::Ambient }
+    }
+
     /// Whether they may give orders.
     pub fn may_order(&self) -> bool {
         self.role == Role::Operator && self.name.is_some()

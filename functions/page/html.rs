@@ -115,11 +115,13 @@ pub(super) fn document(
 
 /// Adds what every answer of the page carries.
 pub(super) fn guarded(reply: HttpReply) -> HttpReply {
+    let cached = reply.headers.iter().any(|(name, _)| name == "Cache-Control");
+    let reply = if cached { reply } else { reply.with_header("Cache-Control", "no-store") };
     reply
         .with_header("Content-Security-Policy", POLICY.as_str())
-        .with_header("Cache-Control", "no-store")
         .with_header("X-Content-Type-Options", "nosniff")
-        .with_header("Referrer-Policy", "no-referrer")
+        // Not `no-referrer`: with that a browser calls the origin of our own forms "null", and no order would be taken.
+        .with_header("Referrer-Policy", "same-origin")
 }
 
 /// A page that only says something.

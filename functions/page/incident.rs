@@ -7,12 +7,13 @@ use domain::{Policy, StampId, Timestamp};
 
 use super::explorer::kind;
 use super::html::{document, esc};
+use super::report::{self, Part};
 use super::story::{LINES_MAX, StampTimes, Story, Summary};
 use super::timeline;
 use super::words::{short_time, span, time};
 use super::{Failure, View, number};
 use crate::controller::Controller;
-use crate::edge::{HttpCall, HttpReply};
+use crate::edge::{HttpBody, HttpCall, HttpReply};
 
 /// Incidents on one page.
 pub(super) const LIST_MAX: usize = 20;
@@ -98,7 +99,8 @@ pub(super) async fn page(view: &View<'_>, first: u64) -> Result<HttpReply, Failu
         };
         writeln!(
             out,
-            "<p class=\"soft\">From {} {lasted}. \
+            "<p class=\"soft\">From {} {lasted}. <a href=\"{base}/incident/{first}/report\">Report</a> \
+             (<a href=\"{base}/incident/{first}/report.md\">Markdown</a>). \
              <a href=\"{base}/audit?incident={first}\">Its records in the explorer</a>.</p>",
             time(summary.began)
         )?;
@@ -190,4 +192,63 @@ fn record(out: &mut String, line: &AuditLine, base: &str) -> fmt::Result {
         out,
         "<p><a href=\"{base}/audit/{seq}\">Record {seq} with its evidence and rule trace</a></p>\n</div></details></li>"
     )
+}
+
+/// The report's parts, and its title.
+async fn drawn_up(view: &View<'_>, first: u64) -> Result<(String, Vec<Part>), Failure> {
+    let story = story(view.controller, first).await?;
+    let mut records = Vec::new();
+    for seq in report::deciding(&story) {
+        // A record that is gone leaves a gap in the report and no more.
+        records.extend(super::record::find(view.controller, seq).await.into_iter().flatten().take(1));
+    }
+    let title = format!("Incident {first}: {}", story.summary().title);
+    Ok((title, report::incident(&story, &records, &view.controller.policy)))
+}
+
+/// The report as a page.
+pub(super) async fn report(view: &View<'_>, first: u64) -> Result<HttpReply, Failure> {
+    let (title, parts) = drawn_up(view, first).await?;
+    let base = esc(view.frame.base);
+    Ok(document(200, view.frame, &title, |out| {
+        writeln!(
+            out,
+            "<h1>{}</h1>\n<p class=\"soft\"><a href=\"{base}/incident/{first}\">Timeline</a>, \
+             <a href=\"{base}/incident/{first}/report.md\">the same as Markdown</a>. Made from the audit alone.</p>",
+            esc(&title)
+        )?;
+        parts.iter().try_for_each(|one| part(out, one))
+    }))
+}
+
+/// The report as Markdown.
+pub(super) async fn report_markdown(view: &View<'_>, first: u64) -> Result<HttpReply, Failure> {
+    let (title, parts) = drawn_up(view, first).await?;
+    let text = report::markdown(&title, &parts);
+    let body = HttpBody::Text { content_type: "text/markdown; charset=utf-8", text };
+    Ok(HttpReply { status: 200, headers: vec![], body }
+        .with_header("Content-Disposition", format!("attachment; filename=\"incident-{first}.md\"")))
+}
+
+fn part(out: &mut String, part: &Part) -> fmt::Result {
+    match part {
+        Part::Heading(text) => writeln!(out, "<h2>{}</h2>", esc(text)),
+        Part::Text(text) => writeln!(out, "<p>{}</p>", esc(text)),
+        Part::List(lines) => {
+            out.write_str("<ul>\n")?;
+            lines.iter().try_for_each(|line| writeln!(out, "<li>{}</li>", esc(line)))?;
+            out.write_str("</ul>\n")
+        }
+        Part::Table(head, rows) => {
+            out.write_str("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Figures\">\n<table>\n<thead><tr>")?;
+            head.iter().try_for_each(|cell| write!(out, "<th scope=\"col\">{}</th>", esc(cell)))?;
+            out.write_str("</tr></thead>\n<tbody>\n")?;
+            for row in rows {
+                out.write_str("<tr>")?;
+                row.iter().try_for_each(|cell| write!(out, "<td>{}</td>", esc(cell)))?;
+                out.write_str("</tr>\n")?;
+            }
+            out.write_str("</tbody>\n</table>\n</div>\n")
+        }
+    }
 }

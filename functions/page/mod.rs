@@ -16,6 +16,10 @@ mod record;
 mod story;
 mod timeline;
 mod incident;
+pub mod report;
+pub mod span_report;
+mod summary;
+mod api;
 mod data;
 mod workloads;
 
@@ -24,9 +28,11 @@ use async_trait::async_trait;
 use domain::WorkloadId;
 
 pub use access::{Access, Caller, Identities, Role};
+pub use api::{OrderRequest, OrderTaken};
 pub use data::AUDIT_PAGE_MAX;
 pub use forecast::{Forecast, PlannedStep};
 pub use story::{StampTimes, Story, Summary};
+pub use summary::{Says, StampStatus, Status};
 
 use crate::controller::{Controller, ControllerError, Controllers};
 use crate::edge::{FunctionError, HttpBody, HttpCall, HttpReply, Page};
@@ -56,14 +62,11 @@ impl Page for OperatorPage {
                 Ok(reply) => reply,
                 Err(failure) => failure.reply(&place, &caller),
             },
-            Err(NotLetIn::Unknown) => HttpReply::reason(
-                401,
-                "nobody is signed in; sign in through the front end of this deployment, which names you to us",
-            ),
-            Err(NotLetIn::NoRole) => HttpReply::reason(
-                403,
-                "you are signed in and have no role here; ask for the reader or the operator role of Cordon",
-            ),
+            Err(NotLetIn::Unknown) => Failure::SignedOut.reply(&place, &Caller::nobody()),
+            Err(NotLetIn::NoRole) => {
+                let why = "You are signed in and have no role here: ask for the reader or the operator role of Cordon.";
+                Failure::Forbidden(why.to_owned()).reply(&place, &Caller::nobody())
+            }
         };
         let reply = html::guarded(reply);
         if call.method == "HEAD" { HttpReply { body: HttpBody::Empty, ..reply } } else { reply }
@@ -101,7 +104,7 @@ impl Place {
     }
 
     fn is_json(&self) -> bool {
-        self.rest.ends_with(".json") || self.rest.starts_with("v1/")
+        self.rest.ends_with(".json")
     }
 
     fn here(&self) -> Here {
@@ -120,6 +123,8 @@ enum Failure {
     NotFound,
     /// A parameter is no number, or out of bounds.
     BadParameter(String),
+    /// Nobody is signed in, where somebody must be.
+    SignedOut,
     /// Only some methods are for this address.
     Method(&'static str),
     /// Not for this caller, or not proven to come from them.
@@ -147,6 +152,7 @@ impl Failure {
     fn text(&self) -> String {
         match self {
             Self::NotFound => "nothing is there".to_owned(),
+            Self::SignedOut => "Nobody is signed in.".to_owned(),
             Self::Method(allowed) => format!("only {allowed} is for this address"),
             Self::BadParameter(reason) | Self::Forbidden(reason) | Self::Refused(reason) => reason.clone(),
             Self::Unavailable(error) => error.chain(),
@@ -157,6 +163,7 @@ impl Failure {
     const fn title(&self) -> (u16, &'static str) {
         match self {
             Self::NotFound => (404, "Nothing is here"),
+            Self::SignedOut => (401, "Nobody is signed in"),
             Self::BadParameter(_) => (400, "That cannot be read"),
             Self::Method(_) => (405, "Not this method"),
             Self::Forbidden(_) => (403, "Not allowed"),
@@ -169,6 +176,7 @@ impl Failure {
     const fn next(&self) -> &'static str {
         match self {
             Self::NotFound => "Go back to the status page.",
+            Self::SignedOut => "Sign in through the front end of this deployment, which names you to us.",
             Self::BadParameter(_) => "Correct the address.",
             Self::Method(_) => "Use the pages, or the methods that the API description names.",
             Self::Forbidden(_) => "Load the page again and repeat the order there.",
@@ -184,6 +192,9 @@ impl Failure {
             tracing::error!(error = %text, "the page cannot read the ledger; the operator sees a 503");
         }
         let text = if status == 404 { format!("There is no page {:?}.", place.rest) } else { text };
+        if place.rest.starts_with("v1/") {
+            return api::problem(&self);
+        }
         let reply = if place.is_json() {
             HttpReply::reason(status, format!("{text} {next}"))
         } else {
@@ -223,6 +234,9 @@ impl OperatorPage {
         match named {
             Some(controller) => {
                 let view = View { controller, frame, access: &self.access };
+                if let Some(path) = place.rest.strip_prefix("v1/") {
+                    return Ok(api::respond(&view, call, path).await);
+                }
                 if call.method == "POST" {
                     orders::post(&view, call, place).await
                 } else {
@@ -264,8 +278,15 @@ async fn answer(view: &View<'_>, call: &HttpCall, place: &Place) -> Result<HttpR
     match place.rest.split_once('/') {
         Some(("stamp", name)) => status::stamp(view, name).await,
         Some(("audit", seq)) => record::page(view, seq.parse().map_err(|_| Failure::NotFound)?).await,
-        Some(("incident", first)) => {
-            incident::page(view, first.parse().map_err(|_| Failure::NotFound)?).await
+        Some(("incident", rest)) => {
+            let (first, kind) = rest.split_once('/').unwrap_or((rest, ""));
+            let first = first.parse().map_err(|_| Failure::NotFound)?;
+            match kind {
+                "" => incident::page(view, first).await,
+                "report" => incident::report(view, first).await,
+                "report.md" => incident::report_markdown(view, first).await,
+                _ => Err(Failure::NotFound),
+            }
         }
         Some(("order", kind)) => orders::confirm(view, call, kind).await,
         _ => Err(Failure::NotFound),

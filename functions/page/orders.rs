@@ -395,6 +395,11 @@ fn mode_fields(out: &mut String, view: &View<'_>, cause: ModeCause, mode: Option
     out.write_str("</select></label>\n")
 }
 
+/// The caller's token for now.
+pub(super) fn token(view: &View<'_>) -> String {
+    view.access.form_token(view.frame.caller, hour(view.controller.clock.now()))
+}
+
 fn hour(now: Timestamp) -> i64 {
     now.as_millis().div_euclid(3_600_000)
 }

@@ -92,7 +92,7 @@ pub(super) async fn stamp(view: &View<'_>, name: &str) -> Result<HttpReply, Fail
     Ok(document(200, view.frame, name, |out| {
         write!(
             out,
-            "<div data-live>\n{}<h1>{}</h1>\n<p class=\"soft\">{}</p>\n<section data-part=\"stamp\">\n",
+            "<div data-live>\n{}<h1>{}</h1>\n<p class=\"soft\">{}</p>\n<h2 class=\"hidden\">Now</h2>\n<section data-part=\"stamp\">\n",
             super::html::LIVE,
             esc(&stamp),
             esc(&picture.situation.state.workload)

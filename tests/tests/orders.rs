@@ -243,6 +243,14 @@ async fn a_form_without_our_token_or_from_elsewhere_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_browser_names_the_origin_of_our_forms() {
+    let world = development().with(|_| {}).await;
+    let page = world.call("GET", "order/hold?stamp=eastus2", &[COOKIE], "").await;
+    let policy = page.headers.iter().find(|(name, _)| name == "Referrer-Policy").unwrap();
+    assert_eq!(policy.1, "same-origin", "under no-referrer a form's origin is null");
+}
+
+#[tokio::test]
 async fn a_reader_can_do_nothing_that_changes_state() {
     let world = platform().with(|_| {}).await;
     let reader = principal("kim@contoso.example", &["Cordon.Reader"]);

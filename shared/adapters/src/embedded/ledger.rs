@@ -52,6 +52,14 @@ impl EmbeddedLedger {
         })
         .map(Self)
     }
+
+    /// Runs `work` on the file, where it may block.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.0.run(work).await
+    }
 }
 
 #[async_trait]

@@ -2,6 +2,7 @@
 //! the gates in a directory that other processes read. Same rules and same results as the stores in memory.
 
 mod audit;
+mod chain;
 mod file;
 mod gates;
 mod ledger;
@@ -10,5 +11,6 @@ mod lines;
 mod temporary;
 
 pub use audit::EmbeddedAudit;
+pub use chain::{ChainWalk, walk_lines};
 pub use gates::{EmbeddedGateReader, EmbeddedGates};
 pub use ledger::EmbeddedLedger;
