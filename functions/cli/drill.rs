@@ -70,6 +70,9 @@ pub(super) struct DrillArgs {
     /// Remove each source of signals in turn and print what changes
     #[arg(long)]
     ablate: bool,
+    /// Play without this source of signals, as if it had never been configured
+    #[arg(long, value_enum, value_name = "SOURCE", conflicts_with = "ablate")]
+    without: Option<Source>,
     /// Show no timeline
     #[arg(long, short)]
     quiet: bool,
@@ -79,6 +82,28 @@ pub(super) struct DrillArgs {
 enum Store {
     Memory,
     Embedded,
+}
+
+/// A source of signals that can be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Source {
+    ServiceHealth,
+    FrontDoorProbes,
+    CosmosStatus,
+    DirectProbes,
+    RequestMetrics,
+}
+
+impl From<Source> for EvidenceClass {
+    fn from(source: Source) -> Self {
+        match source {
+            Source::ServiceHealth => Self::Platform,
+            Source::FrontDoorProbes => Self::Edge,
+            Source::CosmosStatus => Self::Data,
+            Source::DirectProbes => Self::Direct,
+            Source::RequestMetrics => Self::Traffic,
+        }
+    }
 }
 
 /// Plays and reports.
@@ -159,9 +184,9 @@ fn options(args: &DrillArgs, scenario: Scenario, directory: &Directory) -> anyho
         handler,
         speed: args.speed,
         record: args.record.clone(),
-        deaf_to: None,
         // A drill that runs on while somebody looks at it takes orders too.
         operator_token: args.speed.map(|_| fresh_token()).transpose()?,
+        deaf_to: args.without.map(EvidenceClass::from),
         kill_at: args.kill_at.clone(),
     })
 }

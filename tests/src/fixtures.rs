@@ -19,7 +19,7 @@ pub fn policy() -> Policy {
 /// Contoso's two stamps.
 pub fn topology() -> Topology {
     let stamps = ["eastus2", "centralus"].map(|region| (StampId::new(region), stamp(region)));
-    Topology { read_at: Some(Timestamp::from_secs(0)), stamps: BTreeMap::from(stamps) }
+    Topology { read_at: Some(Timestamp::from_secs(0)), stamps: BTreeMap::from(stamps).into() }
 }
 
 fn stamp(region: &str) -> StampFacts {

@@ -152,7 +152,7 @@ fn outage() -> WorkloadState {
     state.observed_at = Some(ago(8));
     state.topology.read_at = Some(ago(30));
     for (name, region) in [("eastus2", "eastus2"), ("centralus", "centralus")] {
-        state.topology.stamps.insert(name.into(), stamp(name, region));
+        Arc::make_mut(&mut state.topology.stamps).insert(name.into(), stamp(name, region));
         let mut case = StampCase::new(ago(86_400));
         case.demand_rps = 600.0;
         state.cases.insert(name.into(), case);
@@ -284,7 +284,8 @@ fn minute() -> std::time::Duration {
 async fn hostile_text_is_text() {
     let world = world();
     let mut state = outage();
-    state.topology.stamps.get_mut(&StampId::from("eastus2")).unwrap().region = HOSTILE.into();
+    Arc::make_mut(&mut state.topology.stamps).get_mut(&StampId::from("eastus2")).unwrap().region =
+        HOSTILE.into();
     state.pause = Some(Pause { by: HOSTILE.into(), reason: HOSTILE.into(), until: now() + minute() });
     world.commit(state, vec![]).await;
     world.tell("alert-1", EvidenceClass::Edge, HOSTILE, HOSTILE).await;

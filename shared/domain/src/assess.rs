@@ -181,10 +181,11 @@ fn condition(
     {
         return Condition::Failing { cause: sure.cause, since, by: sure.by.clone() };
     }
-    let contradicted_by = VOICES
-        .iter()
-        .copied()
-        .find(|class| views[class].verdict == Verdict::Healthy && *class != EvidenceClass::Data);
+    let contradicts = |other: &EvidenceClass| {
+        let well = views[other].verdict == Verdict::Healthy;
+        well && bad.iter().any(|(class, view)| would_see(*other, *class, view))
+    };
+    let contradicted_by = VOICES.iter().copied().find(contradicts);
     let confirmed_at = candidates.iter().map(|candidate| candidate.at).min();
     Condition::Suspicious { since, confirmed_at, contradicted_by }
 }
@@ -237,7 +238,9 @@ fn candidates(views: &Views, bad: &[(EvidenceClass, &ClassView)], timers: &Timer
         });
     }
     for (class, view) in bad {
-        if let Some(total_since) = view.total_since.filter(|since| !is_contradicted(views, *class, *since)) {
+        if let Some(total_since) =
+            view.total_since.filter(|since| contradicting(views, *class, *since).next().is_none())
+        {
             let by = Rule::OneClassAlone { class: *class };
             found.push(Candidate {
                 at: from(total_since, timers.hard_alone),
@@ -258,7 +261,10 @@ fn candidates(views: &Views, bad: &[(EvidenceClass, &ClassView)], timers: &Timer
         });
     }
     for (class, view) in bad {
-        if let Some(bad_since) = view.bad_since.filter(|since| !is_contradicted(views, *class, *since)) {
+        let seen_well = |since: &Timestamp| {
+            contradicting(views, *class, *since).any(|other| would_see(other, *class, view))
+        };
+        if let Some(bad_since) = view.bad_since.filter(|since| !seen_well(since)) {
             let by = Rule::OneClassAlone { class: *class };
             found.push(Candidate { at: from(bad_since, timers.gray_alone), cause: Cause::Gray, by, rank: 3 });
         }
@@ -286,13 +292,33 @@ fn second_of<'a>(
     Some((second_at, by_start.into_iter().take(2).map(|(_, class)| class).collect()))
 }
 
-/// Whether another class saw the stamp healthy after `since`. `Data` cannot: it says only that the database is well.
-fn is_contradicted(views: &Views, class: EvidenceClass, since: Timestamp) -> bool {
-    VOICES.iter().filter(|other| **other != class && **other != EvidenceClass::Data).any(|other| {
-        let view = &views[other];
-        view.verdict == Verdict::Healthy
-            && view.last_seen.is_some_and(|seen| seen > since + CONTRADICTION_LAG)
-    })
+/// The other classes that saw the stamp healthy after `since`. `Data` cannot: it says only that the database is well.
+fn contradicting(
+    views: &Views,
+    class: EvidenceClass,
+    since: Timestamp,
+) -> impl Iterator<Item = EvidenceClass> + '_ {
+    VOICES.into_iter().filter(move |other| *other != class && *other != EvidenceClass::Data).filter(
+        move |other| {
+            let view = &views[other];
+            view.verdict == Verdict::Healthy
+                && view.last_seen.is_some_and(|seen| seen > since + CONTRADICTION_LAG)
+        },
+    )
+}
+
+/// Whether `other` would see what `class` saw. The edge's probes ask the health endpoint: they tell a lossy way from a
+/// broken stamp, but of failures that the stamp itself answers its requests with they see nothing, as long as it holds
+/// itself for healthy. (Found by ablation: with either of the two voices that hear them gone, the edge's "well"
+/// outweighed the other for as long as the gray failure lasted.)
+fn would_see(other: EvidenceClass, class: EvidenceClass, view: &ClassView) -> bool {
+    let answered = class == EvidenceClass::Traffic
+        || matches!(view.failure, Some(FailureKind::ServerError | FailureKind::Dependency));
+    match other {
+        EvidenceClass::Edge => !answered,
+        EvidenceClass::Data | EvidenceClass::Platform => false,
+        EvidenceClass::Direct | EvidenceClass::Traffic => other != class,
+    }
 }
 
 /// Full, not dead: it answers, its inflow rose over what it carried before, and it is saturated.

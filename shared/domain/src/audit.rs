@@ -78,12 +78,55 @@ impl AuditRecord {
 
     /// What the hash should be.
     pub fn content_hash(&self) -> String {
-        let mut bare = self.clone();
-        bare.id.clear();
-        bare.hash.clear();
-        // `Value` keeps its keys sorted, so this text is canonical.
-        let text = serde_json::to_value(&bare).map(|value| value.to_string()).unwrap_or_default();
-        hex(&Sha256::digest(text.as_bytes()))
+        hex(&Sha256::digest(serde_json::to_vec(&Canonical::of(self)).unwrap_or_default()))
+    }
+}
+
+/// What is hashed: every field by name, in the order of the names, id and hash empty. `Value` keeps its keys sorted too,
+/// so the text is canonical; a test holds the order against the sorted one.
+#[derive(Serialize)]
+struct Canonical<'a> {
+    at: Timestamp,
+    because: &'a [String],
+    consumed: &'a [String],
+    decision: &'a Value,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    explanation: &'a Value,
+    findings: &'a Value,
+    generation: Value,
+    hash: &'static str,
+    headline: &'a str,
+    id: &'static str,
+    policy_hash: &'a str,
+    previous: &'a str,
+    schema: u32,
+    seq: u64,
+    situation: &'a Value,
+    steps: &'a Value,
+    workload: &'a WorkloadId,
+}
+
+impl<'a> Canonical<'a> {
+    fn of(record: &'a AuditRecord) -> Self {
+        Self {
+            at: record.at,
+            because: &record.because,
+            consumed: &record.consumed,
+            decision: &record.decision,
+            explanation: &record.explanation,
+            findings: &record.findings,
+            generation: serde_json::to_value(record.generation).unwrap_or_default(),
+            hash: "",
+            headline: &record.headline,
+            id: "",
+            policy_hash: &record.policy_hash,
+            previous: &record.previous,
+            schema: record.schema,
+            seq: record.seq,
+            situation: &record.situation,
+            steps: &record.steps,
+            workload: &record.workload,
+        }
     }
 }
 
@@ -137,6 +180,17 @@ mod tests {
             hash: String::new(),
         }
         .sealed()
+    }
+
+    #[test]
+    fn the_hash_covers_every_field_in_the_order_of_their_names() {
+        let mut explained = record(7, "aa");
+        explained.explanation = serde_json::json!({"z": [1.5, null], "a": "\u{1}é"});
+        for record in [record(3, ""), explained] {
+            let bare = AuditRecord { id: String::new(), hash: String::new(), ..record.clone() };
+            let text = serde_json::to_value(&bare).map(|value| value.to_string()).unwrap();
+            assert_eq!(record.content_hash(), hex(&Sha256::digest(text.as_bytes())));
+        }
     }
 
     #[test]

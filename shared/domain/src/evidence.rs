@@ -67,8 +67,12 @@ impl ClassView {
 
     /// Degraded or unhealthy, with a vote.
     pub fn is_bad(&self) -> bool {
-        matches!(self.verdict, Verdict::Degraded | Verdict::Unhealthy)
+        is_bad(self.verdict)
     }
+}
+
+const fn is_bad(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Degraded | Verdict::Unhealthy)
 }
 
 /// What the classes say about one stamp.
@@ -110,7 +114,10 @@ pub(crate) fn fold_signal(evidence: &mut Evidence, signal: &Signal, policy: &Pol
         }
     }
     if at >= track.run.last_seen {
-        track.failure = signal.failure;
+        // A good sample within a bad run does not tell how the run fails.
+        if signal.failure.is_some() || !is_bad(track.run.verdict) {
+            track.failure = signal.failure;
+        }
         track.note.clone_from(&signal.note);
     }
 }
@@ -164,7 +171,7 @@ fn judge_sample(track: &mut Track, signal: &Signal, policy: &Policy) -> (Verdict
 /// Extends a run, or starts the next one. A sample older than the run's newest can only extend it backwards.
 fn extend(run: &mut Run, verdict: Verdict, at: Timestamp, loss: Loss, gap_max: std::time::Duration) {
     let total = loss == Loss::Total;
-    let bad = matches!(verdict, Verdict::Degraded | Verdict::Unhealthy);
+    let bad = is_bad(verdict);
     let gap = run.count > 0 && at.since(run.last_seen) > gap_max;
     if run.count > 0 && at < run.last_seen {
         if verdict == run.verdict && run.since.since(at) <= gap_max {

@@ -1,6 +1,7 @@
 //! Inbox items into the state: evidence, facts, outcomes, orders. Folding decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -73,7 +74,7 @@ pub fn fold(
             notes.push(FoldNote::Refused { refusal });
             continue;
         }
-        if state.seen.insert(item.id.clone(), item.event_at).is_some() {
+        if Arc::make_mut(&mut state.seen).insert(item.id.clone(), item.event_at).is_some() {
             continue;
         }
         match &item.body {
@@ -108,12 +109,13 @@ fn too_old(state: &WorkloadState, item: &InboxItem, policy: &Policy) -> Option<R
 
 fn forget_old_ids(state: &mut WorkloadState, policy: &Policy) {
     let horizon = state.as_of.before(policy.limits.horizon.get());
-    state.seen.retain(|_, at| *at >= horizon);
-    if state.seen.len() > SEEN_MAX {
-        let mut times: Vec<Timestamp> = state.seen.values().copied().collect();
+    let seen = Arc::make_mut(&mut state.seen);
+    seen.retain(|_, at| *at >= horizon);
+    if seen.len() > SEEN_MAX {
+        let mut times: Vec<Timestamp> = seen.values().copied().collect();
         times.sort();
         let keep_from = times[times.len() - SEEN_MAX];
-        state.seen.retain(|_, at| *at >= keep_from);
+        seen.retain(|_, at| *at >= keep_from);
     }
 }
 
@@ -121,7 +123,7 @@ fn forget_old_ids(state: &mut WorkloadState, policy: &Policy) {
 /// spoke within the horizon says nothing any more, and a late word of it would be refused.
 fn forget_old_evidence(state: &mut WorkloadState, policy: &Policy) {
     let horizon = state.as_of.before(policy.limits.horizon.get());
-    for tracks in state.evidence.values_mut().flat_map(BTreeMap::values_mut) {
+    for tracks in Arc::make_mut(&mut state.evidence).values_mut().flat_map(BTreeMap::values_mut) {
         tracks
             .retain(|_, track| track.run.last_seen.max(track.standing_since.unwrap_or_default()) >= horizon);
     }
@@ -154,7 +156,7 @@ fn take_signal(state: &mut WorkloadState, signal: &Signal, policy: &Policy) -> O
         if signal.class == EvidenceClass::Direct && signal.source == WITNESS {
             note_own_observation(state, &stamp, signal.observed_at, policy);
         }
-        fold_signal(state.evidence.entry(stamp).or_default(), signal, policy);
+        fold_signal(Arc::make_mut(&mut state.evidence).entry(stamp).or_default(), signal, policy);
     }
     None
 }
@@ -248,7 +250,7 @@ fn take_topology(
         if let Some(case) = state.cases.remove(stamp) {
             state.departed.insert(stamp.clone(), Departed { at: state.as_of, case });
         }
-        state.evidence.remove(stamp);
+        Arc::make_mut(&mut state.evidence).remove(stamp);
         state.origins.remove(stamp);
         state.capacity.remove(stamp);
         state.quota.remove(stamp);
@@ -258,7 +260,7 @@ fn take_topology(
     }
     let horizon = state.as_of.before(policy.limits.horizon.get());
     state.departed.retain(|_, gone| gone.at >= horizon);
-    state.topology.stamps = now;
+    state.topology.stamps = Arc::new(now);
     state.topology.read_at = Some(at);
     notes
 }

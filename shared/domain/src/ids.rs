@@ -1,6 +1,8 @@
-//! One type per kind of identifier, so that a stamp is never mistaken for a region.
+//! One type per kind of identifier, so that a stamp is never mistaken for a region. Their text is shared: an evaluation
+//! copies its state several times over, and every map in it is keyed by one of these.
 
 use std::fmt;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,12 +12,12 @@ macro_rules! text_id {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Wraps a text that is known to name one.
             pub fn new(text: impl Into<String>) -> Self {
-                Self(text.into())
+                Self(text.into().into())
             }
 
             /// The text itself.
@@ -67,7 +69,13 @@ impl RegionName {
     /// Region id of a display name or an id: `East US 2` and `eastus2` both give `eastus2`. Whether such a region
     /// exists is for the policy's table to say.
     pub fn from_display(text: &str) -> Self {
-        Self(text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect())
+        Self(
+            text.chars()
+                .filter(|c| !c.is_whitespace())
+                .flat_map(char::to_lowercase)
+                .collect::<String>()
+                .into(),
+        )
     }
 }
 

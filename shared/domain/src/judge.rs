@@ -263,7 +263,7 @@ fn record(
         steps: Value::Array(steps),
         explanation: explanation(situation, judgement, policy),
         consumed: consumed.iter().map(ToString::to_string).collect(),
-        situation: serde_json::to_value(situation).unwrap_or(Value::Null),
+        situation: serde_json::to_value(situation.to_record()).unwrap_or(Value::Null),
         policy_hash: policy_hash(policy),
         hash: String::new(),
     }

@@ -1,6 +1,7 @@
 //! What a workload's ledger remembers between evaluations.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -324,8 +325,8 @@ pub struct Departed {
 pub struct Topology {
     /// When it was read; none before the first time.
     pub read_at: Option<Timestamp>,
-    /// The stamps.
-    pub stamps: BTreeMap<StampId, StampFacts>,
+    /// The stamps. Shared between copies of a state, like the other two large maps of it.
+    pub stamps: Arc<BTreeMap<StampId, StampFacts>>,
 }
 
 /// The whole memory of one workload. Every map is ordered, so that equal states are equal bytes.
@@ -347,7 +348,7 @@ pub struct WorkloadState {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub departed: BTreeMap<StampId, Departed>,
     /// The evidence.
-    pub evidence: BTreeMap<StampId, Evidence>,
+    pub evidence: Arc<BTreeMap<StampId, Evidence>>,
     /// The topology.
     pub topology: Topology,
     /// Origins as last read.
@@ -376,8 +377,10 @@ pub struct WorkloadState {
     pub observed_at: Option<Timestamp>,
     /// When a region was last taken out automatically.
     pub last_removal_at: Option<Timestamp>,
-    /// Event ids seen within the horizon, with their event times.
-    pub seen: BTreeMap<ItemId, Timestamp>,
+    /// Event ids seen within the horizon, with their event times. Folding alone asks for them: what is only decided on,
+    /// and so what the audit keeps, has none.
+    #[serde(default, skip_serializing_if = "nobody_seen")]
+    pub seen: Arc<BTreeMap<ItemId, Timestamp>>,
     /// Seq of the last audit record; 0 before the first.
     pub audit_seq: u64,
     /// Hash of the last audit record; empty before the first.
@@ -386,6 +389,10 @@ pub struct WorkloadState {
     pub audited_at: Option<Timestamp>,
     /// The essence of the last decision: a change of it is a transition.
     pub decision_digest: String,
+}
+
+fn nobody_seen(seen: &Arc<BTreeMap<ItemId, Timestamp>>) -> bool {
+    seen.is_empty()
 }
 
 impl WorkloadState {
@@ -399,7 +406,7 @@ impl WorkloadState {
             as_of: now,
             cases: BTreeMap::new(),
             departed: BTreeMap::new(),
-            evidence: BTreeMap::new(),
+            evidence: Arc::default(),
             topology: Topology::default(),
             origins: BTreeMap::new(),
             capacity: BTreeMap::new(),
@@ -413,7 +420,7 @@ impl WorkloadState {
             quiet_until: None,
             observed_at: None,
             last_removal_at: None,
-            seen: BTreeMap::new(),
+            seen: Arc::default(),
             audit_seq: 0,
             audit_head: String::new(),
             audited_at: None,
@@ -445,7 +452,7 @@ impl WorkloadState {
             quiet_until: self.quiet_until,
             observed_at: self.observed_at,
             last_removal_at: self.last_removal_at,
-            seen: BTreeMap::new(),
+            seen: Arc::default(),
             audit_seq: self.audit_seq,
             audit_head: self.audit_head.clone(),
             audited_at: self.audited_at,

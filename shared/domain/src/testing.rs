@@ -43,6 +43,10 @@ pub(crate) enum Direct {
     VantagesDisagree,
     /// This many of 20 requests fail.
     Errors(u64),
+    /// This many of 20 requests fail in every other run of the observer, none in between.
+    ErrorsNowAndThen(u64),
+    /// This many of 20 requests get no answer: the way is lossy.
+    LossyWay(u64),
     /// It answers 503 "full" to most of what it gets.
     Full,
     /// Our own credentials are refused.
@@ -421,7 +425,10 @@ impl Story {
 
 impl Scene {
     const fn answers(&self) -> bool {
-        matches!(self.direct, Direct::Healthy | Direct::Errors(_) | Direct::Full | Direct::VantagesDisagree)
+        !matches!(
+            self.direct,
+            Direct::Down | Direct::DownForWitnessOnly | Direct::AuthRefused | Direct::Silent
+        )
     }
 
     fn capacity(&self, now: Timestamp) -> CapacityFacts {
@@ -463,6 +470,12 @@ impl Scene {
             Direct::Errors(failed) => {
                 signals.push(witness(failed, Verdict::Healthy, Some(FailureKind::ServerError)));
             }
+            Direct::ErrorsNowAndThen(failed) => {
+                let odd = now.as_millis() / 10_000 % 2 == 1;
+                let failure = odd.then_some(FailureKind::ServerError);
+                signals.push(witness(if odd { failed } else { 0 }, Verdict::Healthy, failure));
+            }
+            Direct::LossyWay(failed) => signals.push(witness(failed, Verdict::Healthy, gone)),
             Direct::Full => signals.push(witness(14, Verdict::Healthy, Some(FailureKind::Saturated))),
             Direct::AuthRefused => signals.push(witness(20, Verdict::Unhealthy, Some(FailureKind::Auth))),
             Direct::Silent => {}

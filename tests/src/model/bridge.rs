@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use adapters::StoreError;
@@ -108,7 +109,7 @@ impl Bridge {
                 direct_url: String::new(),
                 state: None,
             };
-            calm.topology.stamps.insert(stamp.clone(), facts);
+            Arc::make_mut(&mut calm.topology.stamps).insert(stamp.clone(), facts);
             calm.cases.insert(stamp, StampCase::new(NOW));
         }
         Self { policy, calm, judged: Memo::new(), due: Memo::new() }

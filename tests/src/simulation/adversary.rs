@@ -213,33 +213,57 @@ fn progress(made: u64, attempts: u64, elapsed: Duration) -> String {
 fn search(seed: Seed, attempts: u64, policy: &Policy, stop: &AtomicBool, made: &AtomicU64) -> Found {
     let start = Miniature::new(policy);
     let mut found = Found::default();
-    let mut current: (Vec<Move>, f64) = (vec![], f64::MIN);
+    let mut current = Path::from(&start);
     let mut stale = 0;
     for attempt in 0..attempts {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let begins = current.0.is_empty() || stale > STALE_MAX;
-        let moves = if begins { random(seed, attempt) } else { mutated(seed, attempt, &current.0) };
-        let score = start.play(&moves, policy);
-        found.take(score, &moves);
-        if begins || score.height() > current.1 {
-            stale = 0;
-            current = (moves, score.height());
-        } else {
-            stale += 1;
-            if score.height() >= current.1 {
-                current.0 = moves;
-            }
+        let begins = current.moves.is_empty() || stale > STALE_MAX;
+        let moves = if begins { random(seed, attempt) } else { mutated(seed, attempt, &current.moves) };
+        let tried = current.then(moves, policy);
+        let score = tried.score();
+        found.take(score, &tried.moves);
+        stale = if begins || score.height() > current.score().height() { 0 } else { stale + 1 };
+        if stale == 0 || score.height() >= current.score().height() {
+            current = tried;
         }
         made.fetch_add(1, Ordering::Relaxed);
     }
     found
 }
 
+/// Moves, and where each of them led: an attempt that begins like another is played from where they part.
+struct Path {
+    moves: Vec<Move>,
+    /// The beginning, and what it was after each move.
+    after: Vec<Miniature>,
+}
+
+impl Path {
+    fn from(start: &Miniature) -> Self {
+        Self { moves: vec![], after: vec![start.clone()] }
+    }
+
+    fn then(&self, moves: Vec<Move>, policy: &Policy) -> Self {
+        let common = self.moves.iter().zip(&moves).take_while(|(left, right)| left == right).count();
+        let mut after = self.after[..=common].to_vec();
+        for one in &moves[common..] {
+            let mut next = after[after.len() - 1].clone();
+            next.make(one, policy);
+            after.push(next);
+        }
+        Self { moves, after }
+    }
+
+    fn score(&self) -> Score {
+        self.after[self.after.len() - 1].score
+    }
+}
+
 /// Plays one attempt.
 pub fn attempt(moves: &[Move], policy: &Policy) -> Score {
-    Miniature::new(policy).play(moves, policy)
+    Path::from(&Miniature::new(policy)).then(moves.to_vec(), policy).score()
 }
 
 fn random(seed: Seed, attempt: u64) -> Vec<Move> {
@@ -339,14 +363,6 @@ impl Miniature {
             miniature.tick(&[], policy);
         }
         miniature
-    }
-
-    fn play(&self, moves: &[Move], policy: &Policy) -> Score {
-        let mut miniature = self.clone();
-        for one in moves {
-            miniature.make(one, policy);
-        }
-        miniature.score
     }
 
     fn make(&mut self, one: &Move, policy: &Policy) {

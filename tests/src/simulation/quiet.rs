@@ -2,6 +2,7 @@
 //! them, so their sum is known: what is remembered of the latest of them is moved on, and nothing else changes. A test
 //! holds this against the same stretch played sample by sample.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::Timestamp;
@@ -14,7 +15,7 @@ pub const TICK_S: u64 = 10;
 /// believes is not renewed: nobody speaks there any more.
 pub fn pass(state: &mut WorkloadState, by: Duration, now: Timestamp) {
     let later = |at: &mut Timestamp| *at = *at + by;
-    for evidence in state.evidence.values_mut() {
+    for evidence in Arc::make_mut(&mut state.evidence).values_mut() {
         for track in evidence.values_mut().flat_map(|tracks| tracks.values_mut()) {
             let live = now.since(track.run.last_seen) <= Duration::from_secs(300);
             if track.standing_since.is_some() || !live {
@@ -29,7 +30,7 @@ pub fn pass(state: &mut WorkloadState, by: Duration, now: Timestamp) {
         case.load_samples.iter_mut().for_each(|sample| later(&mut sample.at));
     }
     // The ids of the observers' own runs: none of them is delivered again, and thousands would be copied for nothing.
-    state.seen.retain(|id, _| !id.as_str().starts_with("run:"));
+    Arc::make_mut(&mut state.seen).retain(|id, _| !id.as_str().starts_with("run:"));
     state.observed_at.iter_mut().for_each(later);
     state.topology.read_at.iter_mut().for_each(later);
     state.origins.values_mut().for_each(|origin| later(&mut origin.read_at));
@@ -118,7 +119,7 @@ mod tests {
             assert_eq!(left.origins, right.origins);
             assert_eq!(left.capacity, right.capacity);
             assert_eq!((left.observed_at, &left.topology), (right.observed_at, &right.topology));
-            for (stamp, evidence) in &left.evidence {
+            for (stamp, evidence) in left.evidence.iter() {
                 for (class, tracks) in evidence {
                     for (source, track) in tracks {
                         let other = &right.evidence[stamp][class][source];

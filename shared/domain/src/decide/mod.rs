@@ -64,6 +64,18 @@ impl Situation {
         }
     }
 
+    /// As the audit keeps it: without what folding alone asks for.
+    #[must_use]
+    pub(crate) fn to_record(&self) -> Self {
+        Self {
+            state: self.state.to_decide_on(),
+            gates: self.gates.clone(),
+            steps: self.steps.clone(),
+            concluded: self.concluded.clone(),
+            notes: self.notes.clone(),
+        }
+    }
+
     /// Folds inbox items into the state and the steps as loaded.
     pub fn gather(
         mut state: WorkloadState,

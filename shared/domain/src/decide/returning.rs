@@ -30,9 +30,11 @@ const LOAD_SLACK_SHARE: f64 = 0.05;
 pub(super) fn emergency(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Option<(StampCase, Ruling)> {
     let is_out = matches!(case.stage, Stage::Cordoned | Stage::Proving | Stage::Readmitting)
         && case.gate != GatePosition::Open;
+    if !(is_out && world.assessment(stamp).direct_healthy()) {
+        return None;
+    }
     // What is failing by any rule is down, not only what our own probes see down: they may not see it at all.
-    let all_down = world.others_serving(stamp).into_iter().all(|other| is_sinking(world, other));
-    if !(is_out && all_down && world.assessment(stamp).direct_healthy()) {
+    if !world.others_serving(stamp).into_iter().all(|other| is_sinking(world, other)) {
         return None;
     }
     let mut next = case.clone();

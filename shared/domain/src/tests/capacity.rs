@@ -1,6 +1,7 @@
 //! Who carries what: how load spreads, who can grow, and what would do more harm than good.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capacity::{Share, shares_without};
@@ -44,7 +45,8 @@ fn load_spreads_as_the_policy_says() {
 fn the_nearest_that_can_take_it_is_asked_and_a_draining_or_disabled_one_never() {
     for prevent in [
         (|story: &mut Story| {
-            let facts = story.state.topology.stamps.get_mut(&StampId::from(OTHER)).unwrap();
+            let facts =
+                Arc::make_mut(&mut story.state.topology.stamps).get_mut(&StampId::from(OTHER)).unwrap();
             facts.state = Some("draining".into());
         }) as fn(&mut Story),
         |story| {

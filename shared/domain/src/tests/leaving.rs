@@ -179,6 +179,30 @@ fn one_class_of_gray_needs_300_seconds() {
     assert!((300..=320).contains(&took), "{took}");
 }
 
+/// The ablation of the gray failure: the edge's probes ask the health endpoint, which says 200 throughout. They contradict
+/// a way that is lossy; a failure that the stamp itself answers with they cannot see.
+#[test]
+fn the_edge_does_not_contradict_what_it_cannot_see() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::ErrorsNowAndThen(10);
+    story.scene(LOST).edge = Some(0);
+    let took = story.until(LOST, Stage::Evacuating, 400);
+    assert!((300..=330).contains(&took), "by the probes' answers alone: {took}");
+
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::Silent;
+    story.scene(LOST).edge = Some(0);
+    story.scene(LOST).traffic = Some(20);
+    let took = story.until(LOST, Stage::Evacuating, 400);
+    assert!((300..=330).contains(&took), "by the clients' requests alone: {took}");
+
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::LossyWay(4);
+    story.scene(LOST).edge = Some(0);
+    story.run(1_200);
+    check(&story, LOST, Stage::Suspect, GatePosition::Open, &waits(WaitReason::Contradiction));
+}
+
 #[test]
 fn at_the_deadline_as_much_goes_as_the_survivor_can_carry() {
     let mut story = gray();

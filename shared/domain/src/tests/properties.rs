@@ -58,6 +58,8 @@ fn what() -> impl Strategy<Value = What> {
         1 => Just(Direct::DownForWitnessOnly),
         1 => Just(Direct::VantagesDisagree),
         2 => (1..=20_u64).prop_map(Direct::Errors),
+        1 => (1..=20_u64).prop_map(Direct::ErrorsNowAndThen),
+        1 => (1..=20_u64).prop_map(Direct::LossyWay),
         1 => Just(Direct::Full),
         1 => Just(Direct::AuthRefused),
         1 => Just(Direct::Silent),

@@ -2,6 +2,7 @@
 //! adapters do in production, this file does against the plant; it decides nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ impl Cordon {
         self.steps.retain(|stored| !next.forgotten.contains(&stored.step.id));
         let mut state = next.state;
         let keep_from = now.before(Duration::from_secs(OBSERVER_IDS_KEPT_S));
-        state.seen.retain(|id, at| *at >= keep_from || id.as_str().starts_with("alert"));
+        Arc::make_mut(&mut state.seen).retain(|id, at| *at >= keep_from || id.as_str().starts_with("alert"));
         self.settled = state.cases.values().all(|case| case.stage == Stage::Serving && case.floor.is_none())
             && self.steps.iter().all(|stored| !stored.step.is_live());
         self.state = Some(state);
