@@ -129,6 +129,20 @@ pub(crate) fn not_writable(what: &str, directory: &Path) -> String {
     format!("make the directory for {what}, {}: name one that this user may write", directory.display())
 }
 
+/// What to do about a ledger that somebody else has open.
+fn taken(error: adapters::StoreError, directory: &Path) -> anyhow::Error {
+    let held = matches!(error, adapters::StoreError::Unavailable { .. });
+    let error = anyhow::Error::from(error);
+    if !held {
+        return error;
+    }
+    error.context(format!(
+        "open the ledger in {}: most likely another process runs on it. Ask or order that one (`cordon status --url \
+         http://127.0.0.1:7071`, `cordon hold --url ..`), stop it, or name another directory",
+        directory.display()
+    ))
+}
+
 fn open(settings: &ControllerSettings) -> anyhow::Result<Stores> {
     let ledger_faults = settings.ledger_faults.clone();
     Ok(match &settings.store {
@@ -141,7 +155,8 @@ fn open(settings: &ControllerSettings) -> anyhow::Result<Stores> {
                 .with_context(|| not_writable("ledger, gates and audit", directory))?;
             Stores {
                 ledger: Arc::new(FaultyLedger::new(
-                    EmbeddedLedger::open(&directory.join("ledger.redb"))?,
+                    EmbeddedLedger::open(&directory.join("ledger.redb"))
+                        .map_err(|error| taken(error, directory))?,
                     ledger_faults,
                 )),
                 audit: Arc::new(EmbeddedAudit::open(&directory.join("audit.redb"))?),

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::time::Instant;
 
+use adapters::Ledger;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use domain::Policy;
 use domain::audit::{AuditRecord, verify_chain};
+use domain::audit_line::AuditQuery;
 use domain::judge::{ReplayError, policy_hash, replay};
+use domain::{Policy, StampId, Timestamp};
 
 use super::Exit;
 use super::sources::{Source, SourceArgs};
@@ -33,15 +36,59 @@ pub(super) enum AuditCommand {
 pub(super) struct ListArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Only records after this one
+    /// Only records before this number
     #[arg(long)]
-    after: Option<u64>,
+    before: Option<u64>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// At most so many
     #[arg(long, default_value_t = LIST_DEFAULT)]
     max: usize,
-    /// Print whole records, one line of JSON each
+    /// Print each line as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What to look for.
+#[derive(Args)]
+struct FilterArgs {
+    /// Only what was done or noted about this stamp
+    #[arg(long)]
+    stamp: Option<String>,
+    /// Only this decision's code, such as cordon, hold or ordered
+    #[arg(long)]
+    decision: Option<String>,
+    /// Only where this rule fired, such as two_classes, held.frozen or S2
+    #[arg(long)]
+    rule: Option<String>,
+    /// Only this incident, by the number of its first record
+    #[arg(long)]
+    incident: Option<u64>,
+    /// Not before this moment, such as 2026-11-22T19:00:00Z
+    #[arg(long, value_parser = moment)]
+    from: Option<Timestamp>,
+    /// Not after this moment
+    #[arg(long, value_parser = moment)]
+    until: Option<Timestamp>,
+}
+
+impl FilterArgs {
+    fn query(&self, before: Option<u64>) -> AuditQuery {
+        AuditQuery {
+            stamp: self.stamp.as_deref().map(StampId::new),
+            decision: self.decision.clone(),
+            rule: self.rule.clone(),
+            incident: self.incident,
+            beginnings: false,
+            from: self.from,
+            until: self.until,
+            before,
+        }
+    }
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).map_err(|error| error.to_string())
 }
 
 /// Arguments of `show`.
@@ -61,6 +108,9 @@ pub(super) struct ShowArgs {
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     source: SourceArgs,
+    /// Only the chain: every byte of every record, without running decisions again
+    #[arg(long)]
+    chain: bool,
     /// Print the counts as JSON
     #[arg(long)]
     json: bool,
@@ -88,30 +138,14 @@ pub(super) async fn run(command: &AuditCommand, out: &mut dyn Write) -> anyhow::
 
 async fn list(args: &ListArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let source = args.source.open()?;
-    let most = u64::try_from(args.max).unwrap_or(u64::MAX);
-    let mut after = match args.after {
-        Some(after) => after,
-        None => source.head().await?.map_or(0, |head| head.seq.saturating_sub(most)),
-    };
-    let mut left = args.max;
-    while left > 0 {
-        let page = source.page(after).await?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        for record in page.iter().take(left) {
-            if args.json {
-                writeln!(out, "{}", serde_json::to_string(record)?)?;
-            } else {
-                writeln!(
-                    out,
-                    "{:>6}  {:<24}  {}",
-                    record.seq,
-                    record.at.to_string(),
-                    one_line(&record.headline)
-                )?;
-            }
+    let lines = source.lines(&args.filter.query(args.before), args.max).await?;
+    // The newest stands last, where a terminal shows it.
+    for line in lines.iter().rev() {
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(line)?)?;
+        } else {
+            writeln!(out, "{:>6}  {:<24}  {}", line.seq, line.at.to_string(), one_line(&line.headline))?;
         }
-        left = left.saturating_sub(page.len());
     }
     Ok(Exit::Done)
 }
@@ -186,15 +220,61 @@ struct Verified {
     other_policies: BTreeMap<String, u64>,
     not_rerun: u64,
     copied: Option<u64>,
+    records_per_second: f64,
     broken: Vec<String>,
 }
 
+/// The chain alone, where the records lie.
+async fn verify_chain_only(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let Source::Files(files) = args.source.open()? else {
+        bail!("walk the chain: --chain reads the stores; give --data DIR, or leave --chain out");
+    };
+    let started = Instant::now();
+    let walk = files.ledger.walk_chain(&files.workload).await.context("walk the chain")?;
+    let seconds = started.elapsed().as_secs_f64();
+    let mut broken = walk.broken.clone();
+    let state = files.ledger.load(&files.workload, 0).await.context("read the state")?.state;
+    if let Some(state) = state.filter(|state| state.audit_seq > 0)
+        && walk.last != Some((state.audit_seq, state.audit_head.clone()))
+    {
+        broken.push((
+            state.audit_seq,
+            "is not the last that is there: the end of the audit is missing".to_owned(),
+        ));
+    }
+    if args.json {
+        let broken: Vec<_> =
+            broken.iter().map(|(seq, what)| serde_json::json!({ "seq": seq, "what": what })).collect();
+        writeln!(
+            out,
+            "{}",
+            serde_json::json!({ "records": walk.records, "bytes": walk.bytes, "seconds": seconds, "broken": broken })
+        )?;
+    } else {
+        #[expect(clippy::cast_precision_loss, reason = "megabytes for the reader")]
+        let megabytes = walk.bytes as f64 / 1e6;
+        writeln!(out, "{} records, {megabytes:.1} MB, {seconds:.2} s", walk.records)?;
+        for (seq, what) in &broken {
+            writeln!(out, "BROKEN: audit record {seq} {}", one_line(what))?;
+        }
+        writeln!(out, "{}", if broken.is_empty() { "the chain holds" } else { "the chain is broken" })?;
+    }
+    Ok(if broken.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
 async fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    if args.chain {
+        return verify_chain_only(args, out).await;
+    }
+    let started = Instant::now();
     let policy = args.source.policy()?;
     let source = args.source.open()?;
     let mut verified = Verified::default();
     let hashes = chain(&source, policy.as_ref(), &mut verified).await?;
     compare_copy(&source, &hashes, &mut verified).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a rate for the reader")]
+    let rate = verified.records as f64 / started.elapsed().as_secs_f64().max(1e-9);
+    verified.records_per_second = rate.round();
     if args.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&verified)?)?;
     } else {
@@ -293,7 +373,11 @@ async fn compare_copy(
 fn print(verified: &Verified, policy: Option<&Policy>, out: &mut dyn Write) -> anyhow::Result<()> {
     match (verified.first, verified.last) {
         (Some(first), Some(last)) => {
-            writeln!(out, "{} records, from {first} to {last}", verified.records)?;
+            writeln!(
+                out,
+                "{} records, from {first} to {last}, {:.0} records per second",
+                verified.records, verified.records_per_second
+            )?;
         }
         _ => writeln!(out, "no records")?,
     }

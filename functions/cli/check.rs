@@ -5,14 +5,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use domain::Policy;
 use domain::policy::{Mode, RampKind, Redistribution, json_schema};
+use domain::{EvidenceClass, Policy};
 
 use super::{Exit, policy_file};
 
 /// The observers and the evaluation run every 10 s each, so a change is acted on at the latest this long after a rule
 /// is satisfied.
 const TIMERS: Duration = Duration::from_secs(20);
+
+/// Age of the newest sample of edge and traffic telemetry at the worst: a minute that is read 1 to 3 min after its end, every
+/// 30 s (policy.toml says the same where the value stands).
+const TELEMETRY_AGE_S: u64 = 270;
 
 /// Arguments of `cordon check`.
 #[derive(Args)]
@@ -38,6 +42,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<Exit>
         ("Out of rotation", leaving(&policy)),
         ("Back again", returning(&policy)),
         ("Capacity", capacity(&policy)),
+        ("Warnings", warnings(&policy)),
     ] {
         writeln!(out, "\n{title}")?;
         for line in lines {
@@ -111,7 +116,97 @@ fn returning(policy: &Policy) -> Vec<String> {
             words(policy.ramp.watch.get().saturating_mul(watched))
         ),
         format!("the next region's return starts {} after the end of one", policy.window.stagger),
+        format!(
+            "so a region that stays healthy is out for {} after the first cordon, at the longest for {}{}",
+            words(policy.window.base.get() + policy.window.jitter.get() + ramp(policy, watched)),
+            words(longest + policy.latch.settle.get() + ramp(policy, watched)),
+            ", its origin having been disabled"
+        ),
+        format!(
+            "after {} cordons in {} it stays out until somebody acknowledges it, however healthy it is",
+            policy.budget.cordons_max, policy.budget.span
+        ),
     ]
+}
+
+fn ramp(policy: &Policy, slices: u32) -> Duration {
+    policy.ramp.watch.get().saturating_mul(slices)
+}
+
+/// What is valid and unsafe, or does not do what one might expect of it.
+fn warnings(policy: &Policy) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut warn = |is_so: bool, text: String| {
+        if is_so {
+            found.push(text);
+        }
+    };
+    let age = |class| policy.age_max(class).as_secs();
+    for (class, name) in [(EvidenceClass::Edge, "edge"), (EvidenceClass::Traffic, "traffic")] {
+        warn(
+            age(class) < TELEMETRY_AGE_S,
+            format!(
+                "evidence.age_max.{name} is {} s: the newest minute of telemetry can be {TELEMETRY_AGE_S} s old, so it lapses before the next comes and contradicts nothing meanwhile",
+                age(class)
+            ),
+        );
+        warn(
+            !policy.speakers.iter().any(|speaker| speaker.class == class),
+            format!(
+                "no speaker is mapped to {name}: alerts of that class have no vote, only our own metrics speak for it"
+            ),
+        );
+    }
+    warn(age(EvidenceClass::Direct) < 20, "evidence.age_max.direct is shorter than two runs of our own probes: one slow run makes every stamp unobserved".to_owned());
+    warn(
+        policy.confirm.after.get() < Duration::from_secs(40),
+        format!(
+            "confirm.after is {}: fewer than four samples of our own probes, so a deployment's restart can look like a loss",
+            policy.confirm.after
+        ),
+    );
+    warn(policy.latch.origins_remaining_min < 2, "latch.origins_remaining_min is 1: with two stamps a latch leaves Front Door nothing to fail over to, for the 20 min that undoing it takes".to_owned());
+    warn(
+        policy.capacity.headroom < domain::lint::S2_MARGIN,
+        format!(
+            "capacity.headroom is {}: survivors sized so never reach the 5 % of safety rule S2, and gray regions wait for their deadline",
+            policy.capacity.headroom
+        ),
+    );
+    warn(policy.capacity.redistribution != Redistribution::WorstCase && policy.capacity.headroom < 1.1, "capacity.headroom under 1.1 without worst-case redistribution: where more load lands than expected, a survivor is full at once".to_owned());
+    warn(
+        policy.ramp.watch.get() < Duration::from_secs(150),
+        format!(
+            "ramp.watch is {}: a slice is widened before one probe detection (90 s) and a minute of telemetry could say that it fails",
+            policy.ramp.watch
+        ),
+    );
+    warn(
+        policy.ramp.kind == RampKind::Single,
+        "ramp.kind is single: every client comes back at once, and a relapse hits all of them".to_owned(),
+    );
+    warn(policy.capacity.floor_lifetime.get() <= policy.gate.lifetime.get(), "capacity.floor_lifetime is no longer than gate.lifetime: if Cordon is gone, survivors shrink while the region is still out".to_owned());
+    warn(
+        policy.budget.cordons_max > 3,
+        format!(
+            "budget.cordons_max is {}: a region that flaps takes its clients along as often, before anybody is asked",
+            policy.budget.cordons_max
+        ),
+    );
+    warn(
+        policy.window.base.get() < Duration::from_secs(300),
+        format!("window.base is {}: shorter than the good moments of a gray failure", policy.window.base),
+    );
+    warn(policy.velocity.one_region_per.get() < policy.capacity.grow_within.get(), "velocity.one_region_per is shorter than capacity.grow_within: a second region may go before the survivors of the first have grown".to_owned());
+    warn(
+        policy.notify.is_empty(),
+        "no notification target: nobody is told but who looks at the page".to_owned(),
+    );
+    warn(
+        policy.modes.readmit != Mode::Act && policy.modes.hard_loss == Mode::Act,
+        "regions are taken out and never let back by themselves: modes.readmit is not act".to_owned(),
+    );
+    if found.is_empty() { vec!["none".to_owned()] } else { found }
 }
 
 fn capacity(policy: &Policy) -> Vec<String> {

@@ -11,6 +11,7 @@ use domain::EvidenceClass;
 use simulator::{Scenario, builtin};
 
 use super::Exit;
+use super::settings::fresh_token;
 use crate::assemble::StoreKind;
 use crate::drill::{self, DrillOptions, HandlerKind, Quiet, Report, SHIPPED_POLICY, Show, Terminal};
 
@@ -183,6 +184,8 @@ fn options(args: &DrillArgs, scenario: Scenario, directory: &Directory) -> anyho
         handler,
         speed: args.speed,
         record: args.record.clone(),
+        // A drill that runs on while somebody looks at it takes orders too.
+        operator_token: args.speed.map(|_| fresh_token()).transpose()?,
         deaf_to: args.without.map(EvidenceClass::from),
         kill_at: args.kill_at.clone(),
     })

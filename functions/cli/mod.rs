@@ -17,6 +17,8 @@ mod check;
 mod serve;
 mod sources;
 mod plan;
+mod status;
+mod report;
 mod audit;
 mod order;
 pub mod spool;
@@ -27,9 +29,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::controller::order::OrderRefused;
+
 pub use environment::Environment;
 pub use policy_file::PolicyRefused;
-pub use settings::{RoleKind, StampSettings, controller_settings, role, stamp_settings};
+pub use settings::{RoleKind, StampSettings, access, controller_settings, role, stamp_settings};
 
 /// How a command ended; the module's table says what each means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +88,15 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Run the stamp's health service as a plain process or sidecar; settings in the CORDON_* variables
     StampHealth(serve::StampHealthArgs),
+    /// Say what is happening now; --watch redraws
+    Status(status::StatusArgs),
     /// Say what would be done now, and why not, without doing it
     Plan(plan::PlanArgs),
     /// Read, verify and export the audit
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// The report of an incident, or of a span of time, from the audit alone
+    Report(report::ReportArgs),
     /// Leave a stamp as it is until released
     Hold(order::StampOrderArgs),
     /// End a hold
@@ -101,6 +109,36 @@ enum Command {
     Pause(order::PauseArgs),
     /// End a pause
     Resume(order::OrderArgs),
+    /// Take a stamp out of rotation by hand; it stays out until readmitted
+    Cordon(order::StampOrderArgs),
+    /// Let a stamp back as soon as it is healthy, before its window is over
+    Readmit(order::StampOrderArgs),
+    /// Change what a cause may do, over the policy's file
+    Mode(order::ModeArgs),
+    /// Print completions for a shell
+    Completions(CompletionArgs),
+}
+
+/// Arguments of `cordon completions`.
+#[derive(clap::Args)]
+struct CompletionArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
+
+/// Lets a generator write where it wants a writer of known size.
+struct Sink<'a>(&'a mut dyn Write);
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A reader that has enough is no failure of ours, and the generator would panic over it.
+        Ok(self.0.write(bytes).unwrap_or(bytes.len()))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Runs one command line and returns how it ended. What is for the reader goes to `out`, what went wrong to `err`.
@@ -155,6 +193,15 @@ async fn perform(
         Command::Ack(args) => order::acknowledge(&args, out).await,
         Command::Pause(args) => order::pause(&args, out).await,
         Command::Resume(args) => order::resume(&args, out).await,
+        Command::Status(args) => status::run(&args, environment, out).await,
+        Command::Report(args) => report::run(&args, out).await,
+        Command::Cordon(args) => order::cordon(&args, out).await,
+        Command::Readmit(args) => order::readmit(&args, out).await,
+        Command::Mode(args) => order::mode(&args, out).await,
+        Command::Completions(args) => {
+            clap_complete::generate(args.shell, &mut Cli::command(), "cordon", &mut Sink(out));
+            Ok(Exit::Done)
+        }
     }
 }
 
@@ -168,7 +215,7 @@ fn report(error: &anyhow::Error, err: &mut dyn Write) -> Exit {
         let _ = write!(err, "{refused}");
         return Exit::Refused;
     }
-    if let Some(refused) = error.downcast_ref::<order::OrderRefused>() {
+    if let Some(refused) = error.downcast_ref::<OrderRefused>() {
         let _ = writeln!(err, "cordon: {refused}");
         return Exit::Refused;
     }

@@ -1,48 +1,34 @@
-//! Orders: `hold`, `release`, `approve`, `ack`, `pause`, `resume`. Recorded first, obeyed at the next evaluation.
+//! Orders: `hold`, `release`, `cordon`, `readmit`, `approve`, `ack`, `pause`, `resume`, `mode`. Recorded first, obeyed at the next evaluation.
 
 use std::io::Write;
-use std::path::PathBuf;
-use std::time::Duration;
 
 use adapters::{Clock, Ledger, StoreError, SystemClock};
+use anyhow::Context;
 use clap::Args;
 use domain::policy::Span;
-use domain::{
-    Command, Generation, InboxItem, ItemBody, ItemId, NOTE_CHARS_MAX, Order, StampId, Timestamp, WorkloadId,
-};
+use domain::{Generation, InboxItem, ItemBody, Order, StampId, WorkloadId};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
-use sha2::{Digest, Sha256};
 
-use super::sources::{open_ledger, workload};
+use super::sources::{SourceArgs, open_ledger};
 use super::{Exit, spool};
-
-/// The longest pause. Who wants the automation away for longer changes the policy's modes, where it is reviewed.
-const PAUSE_MAX: Duration = Duration::from_secs(24 * 3_600);
-
-/// An order that cannot be given as it is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the order was not given: {0}")]
-pub(super) struct OrderRefused(String);
+use crate::controller::order::{OrderRefused, command, item};
+use crate::page::OrderRequest;
 
 /// What every order needs.
 #[derive(Args)]
 pub(super) struct OrderArgs {
-    /// The directory of the stores
-    #[arg(long)]
-    data: PathBuf,
-    /// Who gives the order
-    #[arg(long)]
-    by: String,
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Who gives the order; with --url the token says so
+    #[arg(long, required_unless_present = "url")]
+    by: Option<String>,
     /// Why; it is shown on the page and kept in the audit
     #[arg(long)]
     reason: String,
-    /// The policy file, for the workload's name; `policy.toml` here by default
+    /// Print the order's id as JSON
     #[arg(long)]
-    policy: Option<PathBuf>,
-    /// The workload, where no policy is at hand
-    #[arg(long)]
-    workload: Option<String>,
+    json: bool,
 }
 
 /// An order about one stamp.
@@ -62,6 +48,17 @@ pub(super) struct ApproveArgs {
     /// The generation whose hold is approved, as the page shows it: E.N
     #[arg(long, value_name = "E.N", value_parser = generation)]
     generation: Generation,
+    #[command(flatten)]
+    order: OrderArgs,
+}
+
+/// Arguments of `mode`.
+#[derive(Args)]
+pub(super) struct ModeArgs {
+    /// hard-loss, gray, platform-alert, overload or readmit
+    cause: String,
+    /// observe, advise, act, or policy to give it back to the policy's file
+    mode: String,
     #[command(flatten)]
     order: OrderArgs,
 }
@@ -99,13 +96,6 @@ pub(super) async fn acknowledge(args: &StampOrderArgs, out: &mut dyn Write) -> a
 
 /// `cordon pause`.
 pub(super) async fn pause(args: &PauseArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    if args.span.get().is_zero() || args.span.get() > PAUSE_MAX {
-        let text = format!(
-            "a pause of {} is not between 1s and 24h; for longer, change the policy's modes",
-            args.span
-        );
-        return Err(OrderRefused(text).into());
-    }
     let until = SystemClock.now() + args.span.get();
     give(&args.order, Order::Pause { until }, out).await
 }
@@ -115,29 +105,65 @@ pub(super) async fn resume(args: &OrderArgs, out: &mut dyn Write) -> anyhow::Res
     give(args, Order::Resume, out).await
 }
 
+/// `cordon cordon`: takes a stamp out by hand.
+pub(super) async fn cordon(args: &StampOrderArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    give(&args.order, Order::Cordon { stamp: StampId::new(&args.stamp) }, out).await
+}
+
+/// `cordon readmit`: lets a stamp back early.
+pub(super) async fn readmit(args: &StampOrderArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    give(&args.order, Order::Readmit { stamp: StampId::new(&args.stamp) }, out).await
+}
+
+/// `cordon mode`.
+pub(super) async fn mode(args: &ModeArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let quoted = |text: &str| serde_json::Value::String(text.replace('-', "_"));
+    let refused = |text: &str| OrderRefused(format!("{text:?} is none; --help lists them"));
+    let cause = serde_json::from_value(quoted(&args.cause)).map_err(|_| refused(&args.cause))?;
+    let mode = match args.mode.as_str() {
+        "policy" => None,
+        mode => Some(serde_json::from_value(quoted(mode)).map_err(|_| refused(mode))?),
+    };
+    give(&args.order, Order::Mode { cause, mode }, out).await
+}
+
 async fn give(args: &OrderArgs, order: Order, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let workload = workload(args.workload.as_deref(), args.policy.as_deref())?;
-    let by = words("--by", &args.by)?;
-    let reason = words("--reason", &args.reason)?;
-    let item = item(Command { by, reason, order }, SystemClock.now());
-    let ledger = match open_ledger(&args.data) {
+    let now = SystemClock.now();
+    let by = args.by.as_deref().unwrap_or("by token");
+    let command = command(by, &args.reason, order, now)?;
+    if let Some(process) = args.source.process()? {
+        let request = OrderRequest { order: command.order, reason: command.reason };
+        let taken = process.order(&request).await?;
+        told(args, &taken.id, "taken by the process: obeyed at its next evaluation", out)?;
+        return Ok(Exit::Done);
+    }
+    let data = args.source.data().context("give an order: give --data DIR or --url http://..")?;
+    let workload = args.source.workload()?;
+    let item = item(command, now);
+    let ledger = match open_ledger(data) {
         Ok(ledger) => ledger,
         // A process holds the file: it takes orders from the directory beside it.
         Err(error) if matches!(error.downcast_ref(), Some(StoreError::Unavailable { .. })) => {
-            spool::give(&args.data, &workload, &item).await?;
-            writeln!(out, "given to the running process as {}: obeyed at its next evaluation", item.id)?;
+            spool::give(data, &workload, &item).await?;
+            told(args, item.id.as_str(), "given to the running process: obeyed at its next evaluation", out)?;
             return Ok(Exit::Done);
         }
         Err(error) => return Err(error),
     };
     check_stamp(&ledger, &workload, &item).await?;
     ledger.append(&workload, std::slice::from_ref(&item)).await?;
-    writeln!(
-        out,
-        "recorded as {}: obeyed at the next evaluation, when a process runs on this ledger",
-        item.id
-    )?;
+    let obeyed = "recorded: obeyed at the next evaluation, when a process runs on this ledger";
+    told(args, item.id.as_str(), obeyed, out)?;
     Ok(Exit::Done)
+}
+
+fn told(args: &OrderArgs, id: &str, what: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.json {
+        writeln!(out, "{}", serde_json::json!({ "id": id }))?;
+    } else {
+        writeln!(out, "{id} {what}")?;
+    }
+    Ok(())
 }
 
 /// A misspelt stamp is better refused here than in the audit.
@@ -146,7 +172,9 @@ async fn check_stamp(ledger: &impl Ledger, workload: &WorkloadId, item: &InboxIt
     let (Order::Hold { stamp }
     | Order::Release { stamp }
     | Order::Approve { stamp, .. }
-    | Order::Acknowledge { stamp }) = &command.order
+    | Order::Acknowledge { stamp }
+    | Order::Cordon { stamp }
+    | Order::Readmit { stamp }) = &command.order
     else {
         return Ok(());
     };
@@ -161,31 +189,6 @@ async fn check_stamp(ledger: &impl Ledger, workload: &WorkloadId, item: &InboxIt
         known => format!("there is no stamp {stamp} in {workload}; there are {}", known.join(", ")),
     };
     Err(OrderRefused(text).into())
-}
-
-/// The id is a nonce of content and moment: the same order given again later is another order, one delivered twice is
-/// the same.
-fn item(command: Command, now: Timestamp) -> InboxItem {
-    let content = serde_json::to_string(&command).unwrap_or_default();
-    let digest = Sha256::digest(format!("{}\n{content}", now.as_millis()));
-    let nonce: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    InboxItem {
-        id: ItemId::new(format!("order-{nonce}")),
-        event_at: now,
-        received_at: now,
-        body: ItemBody::Command { command },
-    }
-}
-
-fn words(argument: &str, text: &str) -> Result<String, OrderRefused> {
-    let text = text.trim();
-    match text.chars().count() {
-        0 => Err(OrderRefused(format!("{argument} is empty; the audit needs it"))),
-        count if count > NOTE_CHARS_MAX => Err(OrderRefused(format!(
-            "{argument} has {count} characters, the audit keeps {NOTE_CHARS_MAX}; shorten it"
-        ))),
-        _ => Ok(domain::note(text)),
-    }
 }
 
 fn generation(text: &str) -> Result<Generation, String> {
@@ -204,18 +207,6 @@ fn span(text: &str) -> Result<Span, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn command(reason: &str) -> Command {
-        Command { by: "sam".into(), reason: reason.into(), order: Order::Resume }
-    }
-
-    #[test]
-    fn an_order_given_again_later_is_another_order() {
-        let (now, later) = (Timestamp::from_secs(60), Timestamp::from_secs(61));
-        assert_eq!(item(command("a"), now).id, item(command("a"), now).id);
-        assert_ne!(item(command("a"), now).id, item(command("a"), later).id);
-        assert_ne!(item(command("a"), now).id, item(command("b"), now).id);
-    }
 
     #[test]
     fn generations_and_spans_are_read_as_they_are_shown() {

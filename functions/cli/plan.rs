@@ -1,6 +1,7 @@
 //! `cordon plan`: what would be done now, and why not, without doing it.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use adapters::azure::credential::IdentityEnvironment;
 use adapters::faulty::FaultSwitch;
@@ -10,8 +11,8 @@ use clap::Args;
 use super::Exit;
 use super::sources::{SourceArgs, open_ledger};
 use crate::assemble::{self, ClockKind, ControllerSettings, StoreKind};
-use crate::controller;
-use crate::edge::Role;
+use crate::controller::{self, Controller};
+use crate::edge::{App, Role};
 use crate::page::Forecast;
 
 /// Nothing is asked of Azure: a plan is judged on what the ledger holds. A closed port makes sure of it.
@@ -42,8 +43,22 @@ pub(super) async fn run(args: &PlanArgs, out: &mut dyn Write) -> anyhow::Result<
 }
 
 async fn judged_here(args: &PlanArgs) -> anyhow::Result<Forecast> {
-    let data = args.source.data().context("give --data DIR")?;
-    let policy = args.source.policy()?.context("read the policy: give --policy FILE")?;
+    let app = assembled(&args.source)?;
+    let controller = controller(&app)?;
+    let situation = controller::situation(controller).await.context("read the ledger")?;
+    Ok(Forecast::of(&situation, &controller.policy))
+}
+
+/// The controller of an assembled app.
+pub(super) fn controller(app: &App) -> anyhow::Result<&Controller> {
+    let Role::Controller(app) = &app.role else { bail!("assemble a controller: got another role") };
+    Ok(app.controllers.only().context("assemble one controller: got several")?)
+}
+
+/// A controller over the embedded stores of a directory that asks nobody else.
+pub(super) fn assembled(source: &SourceArgs) -> anyhow::Result<Arc<App>> {
+    let data = source.data().context("give --data DIR")?;
+    let policy = source.policy()?.context("read the policy: give --policy FILE")?;
     // Opened once to see that it is there and free, because assembling would create it.
     drop(open_ledger(data)?);
     let settings = ControllerSettings {
@@ -59,11 +74,7 @@ async fn judged_here(args: &PlanArgs) -> anyhow::Result<Forecast> {
         ledger_faults: FaultSwitch::new(),
         gate_faults: FaultSwitch::new(),
     };
-    let app = assemble::controller(&settings, None)?;
-    let Role::Controller(app) = &app.role else { bail!("assemble a controller: got another role") };
-    let controller = app.controllers.only().context("assemble one controller: got several")?;
-    let situation = controller::situation(controller).await.context("read the ledger")?;
-    Ok(Forecast::of(&situation, &controller.policy))
+    assemble::controller(&settings, None)
 }
 
 fn print(forecast: &Forecast, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adapters::embedded::EmbeddedGateReader;
@@ -14,13 +14,14 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::{
-    RoleKind, StampSettings, controller_settings, controller_with, host_port, role, stamp_settings,
+    RoleKind, StampSettings, access, controller_settings, controller_with, fresh_token, host_port, role,
+    stamp_settings,
 };
 use super::{Environment, Exit, policy_file, spool};
 use crate::assemble::{self, ClockKind, ControllerSettings, StoreKind};
 use crate::edge::{App, Role, router};
 use crate::local;
-use crate::page::StatusPage;
+use crate::page::{Access, Identities, OperatorPage};
 use crate::stamp::StampService;
 
 /// What is logged unless `RUST_LOG` says otherwise: the Azure client logs each request and response at info.
@@ -31,6 +32,9 @@ const SERVE_PORT: u16 = 7071;
 
 /// Beside it, for a stamp on the same machine.
 const STAMP_PORT: u16 = 7072;
+
+/// Beside the stores: the token of the process that runs on them.
+pub(super) const TOKEN_FILE: &str = "operator-token";
 
 /// Arguments of `cordon serve`.
 #[derive(Args)]
@@ -67,7 +71,7 @@ pub(super) async fn handler(environment: &Environment) -> anyhow::Result<Infalli
     let served = match role(environment)? {
         RoleKind::Controller => {
             let settings = controller_settings(environment)?;
-            let (app, data) = controller_app(&settings)?;
+            let (app, data) = controller_app(&settings, access(environment)?)?;
             let served = assemble::serve(Arc::clone(&app), port).await?;
             if let Some(data) = data {
                 tokio::spawn(spool::watch(app, data));
@@ -91,9 +95,20 @@ pub(super) async fn serve(
     log_json(environment)?;
     let policies = policy_file::read_all(&args.policy)?;
     let settings = controller_with(environment, policies, StoreKind::Embedded(args.data.clone()))?;
-    let (app, _) = controller_app(&settings)?;
+    let token = fresh_token()?;
+    let access = Access {
+        identities: Identities::Development { token: token.clone() },
+        form_key: token.clone(),
+        origin: None,
+    };
+    let (app, _) = controller_app(&settings, access)?;
+    keep_token(&args.data, &token)?;
     let (address, server) = assemble::serve(Arc::clone(&app), args.port).await?;
     writeln!(err, "cordon: the page is at http://{address}/api/operator/status; stop with Ctrl-C")?;
+    writeln!(
+        err,
+        "cordon: to give orders there, sign in at http://{address}/api/operator/sign-in?token={token}"
+    )?;
     let scheduler = local::run(Arc::clone(&app), address, Some(args.data.clone()));
     tokio::select! {
         ended = server => Err(anyhow!("the server ended: {ended:?}")),
@@ -123,12 +138,28 @@ pub(super) async fn stamp_health(
     }
 }
 
-fn controller_app(settings: &ControllerSettings) -> anyhow::Result<(Arc<App>, Option<PathBuf>)> {
+/// For the command line of the same user: who may read the data directory may give orders anyway.
+fn keep_token(data: &Path, token: &str) -> anyhow::Result<()> {
+    let file = data.join(TOKEN_FILE);
+    std::fs::write(&file, token).with_context(|| assemble::not_writable("the operator's token", data))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))
+            .with_context(|| format!("keep {} to its owner", file.display()))?;
+    }
+    Ok(())
+}
+
+fn controller_app(
+    settings: &ControllerSettings,
+    access: Access,
+) -> anyhow::Result<(Arc<App>, Option<PathBuf>)> {
     let data = match &settings.store {
         StoreKind::Embedded(directory) => Some(directory.clone()),
         StoreKind::Memory => None,
     };
-    let app = assemble::controller(settings, Some(Arc::new(StatusPage)))?;
+    let app = assemble::controller(settings, Some(Arc::new(OperatorPage { access })))?;
     Ok((app, data))
 }
 

@@ -10,6 +10,9 @@
 //! | `CORDON_ARM_BASE`, `CORDON_ARM_LOOPBACK`, `CORDON_ARM_TOKEN` | controller | another cloud, or a simulated Azure |
 //! | `CORDON_INSTANCE` | controller | this process's name in claims and logs |
 //! | `IDENTITY_ENDPOINT`, `AZURE_CLIENT_ID` | controller | the managed identity, set by the platform |
+//! | `CORDON_IDENTITY` | controller | `platform`: App Service authentication stands in front, and its header names the callers; without it nobody gives orders by the page |
+//! | `CORDON_READER_ROLE`, `CORDON_OPERATOR_ROLE` | controller | app roles that may read (everybody signed in without it) and give orders (`Cordon.Operator` by default) |
+//! | `CORDON_PAGE_ORIGIN` | controller | the origin in the readers' address bar, where it is not the request's host |
 //! | `CORDON_STAMP` | stamp | this stamp's name |
 //! | `CORDON_GATES_DIR` | stamp | the directory of the gate documents |
 //! | `CORDON_COMPONENTS` | stamp | what is checked: `name=url,..`; see `components` |
@@ -28,10 +31,14 @@ use domain::{Policy, StampId};
 
 use super::{Environment, policy_file};
 use crate::assemble::{ClockKind, ControllerSettings, StoreKind};
+use crate::page::{Access, Identities};
 use crate::stamp::{ComponentCheck, Peer, Reach, StampConfig};
 
 /// Set by the host: where the custom handler must listen.
 pub(super) const HOST_PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
+
+/// The app role of the operators unless named otherwise.
+const OPERATOR_ROLE: &str = "Cordon.Operator";
 
 /// The header that Front Door itself writes; a caller cannot, once the front door's id is checked.
 const PROBER_HEADER: &str = "X-Azure-SocketIP";
@@ -117,6 +124,34 @@ pub(super) fn controller_with(
         ledger_faults: FaultSwitch::new(),
         gate_faults: FaultSwitch::new(),
     })
+}
+
+/// How the page knows its callers under the host. The platform's header is believed only where `CORDON_IDENTITY` says that
+/// App Service authentication stands in front: without that anybody can write it.
+///
+/// # Errors
+/// When the variable says something else.
+pub fn access(environment: &Environment) -> anyhow::Result<Access> {
+    let identities = match environment.get("CORDON_IDENTITY") {
+        None | Some("none") => Identities::Nobody,
+        Some("platform") => Identities::Platform {
+            reader: environment.text("CORDON_READER_ROLE"),
+            operator: environment.text("CORDON_OPERATOR_ROLE").unwrap_or_else(|| OPERATOR_ROLE.to_owned()),
+        },
+        Some(other) => bail!("CORDON_IDENTITY is {other:?}: set it to platform or none"),
+    };
+    let form_key = environment.text("CORDON_STAMP_KEY").unwrap_or_default();
+    Ok(Access { identities, form_key, origin: environment.text("CORDON_PAGE_ORIGIN") })
+}
+
+/// A token nobody can guess: 128 bits from the operating system.
+///
+/// # Errors
+/// When the system gives none.
+pub(super) fn fresh_token() -> anyhow::Result<String> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).context("draw a token from the system's random source")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A stamp's settings, all from the environment.

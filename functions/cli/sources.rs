@@ -8,13 +8,15 @@ use adapters::{AuditStore, Ledger};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use domain::audit::AuditRecord;
+use domain::audit_line::{AuditLine, AuditQuery};
 use domain::state::WorkloadState;
-use domain::{Policy, WorkloadId};
+use domain::{Policy, Timestamp, WorkloadId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::policy_file;
-use crate::page::AUDIT_PAGE_MAX;
+use crate::controller::order::OrderRefused;
+use crate::page::{AUDIT_PAGE_MAX, OrderRequest, OrderTaken, Summary};
 
 /// A page is judged in milliseconds; a process that takes longer hangs.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -27,6 +29,9 @@ const POLICY: &str = "policy.toml";
 pub(super) struct SourceArgs {
     #[command(flatten)]
     place: PlaceArgs,
+    /// The token that `cordon serve` printed, for orders by --url; CORDON_TOKEN without it
+    #[arg(long, requires = "url")]
+    token: Option<String>,
     /// The policy file; `policy.toml` here by default
     #[arg(long)]
     policy: Option<PathBuf>,
@@ -68,6 +73,7 @@ pub(super) struct Files {
 pub(super) struct Process {
     http: reqwest::Client,
     base: String,
+    token: Option<String>,
 }
 
 /// The end of the chain as the state remembers it.
@@ -90,7 +96,7 @@ impl SourceArgs {
                 let copy = copy.with_context(|| format!("open the audit's copy in {}", data.display()))?;
                 Ok(Source::Files(Files { ledger, copy, workload }))
             }
-            (None, Some(url)) => Ok(Source::Process(Process::new(url, self.workload.as_deref())?)),
+            (None, Some(url)) => Ok(Source::Process(self.process_at(url)?)),
             (None, None) => bail!("give --data DIR or --url http://127.0.0.1:PORT"),
         }
     }
@@ -102,8 +108,12 @@ impl SourceArgs {
 
     /// The process, if one was named.
     pub(super) fn process(&self) -> anyhow::Result<Option<Process>> {
-        let workload = self.workload.as_deref();
-        self.place.url.as_deref().map(|url| Process::new(url, workload)).transpose()
+        self.place.url.as_deref().map(|url| self.process_at(url)).transpose()
+    }
+
+    fn process_at(&self, url: &str) -> anyhow::Result<Process> {
+        let token = self.token.clone().or_else(|| std::env::var("CORDON_TOKEN").ok());
+        Process::new(url, self.workload.as_deref(), token)
     }
 
     /// The policy, where one was named or lies here.
@@ -115,7 +125,7 @@ impl SourceArgs {
         }
     }
 
-    fn workload(&self) -> anyhow::Result<WorkloadId> {
+    pub(super) fn workload(&self) -> anyhow::Result<WorkloadId> {
         workload(self.workload.as_deref(), self.policy.as_deref())
     }
 }
@@ -160,6 +170,61 @@ impl Source {
         }
     }
 
+    /// Lines that a query finds, newest first, at most so many.
+    pub(super) async fn lines(&self, query: &AuditQuery, max: usize) -> anyhow::Result<Vec<AuditLine>> {
+        match self {
+            Self::Files(files) => {
+                files.ledger.audit_lines(&files.workload, query, max).await.context("read the audit")
+            }
+            Self::Process(process) => {
+                let mut lines: Vec<AuditLine> = Vec::new();
+                let mut before = query.before;
+                while lines.len() < max {
+                    let page_max = (max - lines.len()).min(LINES_PAGE);
+                    let address = address(&AuditQuery { before, ..query.clone() }, page_max);
+                    let page: LinesAnswer = process.get(&address).await?;
+                    before = page.next_before;
+                    lines.extend(page.lines);
+                    if before.is_none() {
+                        break;
+                    }
+                }
+                Ok(lines)
+            }
+        }
+    }
+
+    /// The first records of incidents, newest first, at most so many.
+    pub(super) async fn beginnings(&self, from: Option<Timestamp>, max: usize) -> anyhow::Result<Vec<u64>> {
+        match self {
+            Self::Files(files) => {
+                let query = AuditQuery { beginnings: true, from, ..AuditQuery::default() };
+                let lines = files.ledger.audit_lines(&files.workload, &query, max).await;
+                Ok(lines.context("read the audit")?.into_iter().map(|line| line.seq).collect())
+            }
+            Self::Process(process) => {
+                let mut found = Vec::new();
+                let mut before = None;
+                loop {
+                    let address = match before {
+                        None => "v1/incidents".to_owned(),
+                        Some(before) => format!("v1/incidents?before={before}"),
+                    };
+                    let page: IncidentsAnswer = process.get(&address).await?;
+                    before = page.next_before;
+                    let young = page.incidents.iter().filter(|one| from.is_none_or(|from| one.began >= from));
+                    let young: Vec<u64> = young.map(|one| one.first).collect();
+                    let done = young.len() < page.incidents.len() || before.is_none();
+                    found.extend(young);
+                    if done || found.len() >= max {
+                        found.truncate(max);
+                        return Ok(found);
+                    }
+                }
+            }
+        }
+    }
+
     /// The end of the chain as the state remembers it; none before the first commit.
     pub(super) async fn head(&self) -> anyhow::Result<Option<Head>> {
         let state = match self {
@@ -178,6 +243,41 @@ impl Source {
     }
 }
 
+/// A query as the API's address.
+fn address(query: &AuditQuery, max: usize) -> String {
+    let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+    pairs.append_pair("max", &max.to_string());
+    for (name, value) in [
+        ("stamp", query.stamp.as_ref().map(ToString::to_string)),
+        ("decision", query.decision.clone()),
+        ("rule", query.rule.clone()),
+        ("incident", query.incident.map(|first| first.to_string())),
+        ("from", query.from.map(|at| at.to_string())),
+        ("until", query.until.map(|at| at.to_string())),
+        ("before", query.before.map(|seq| seq.to_string())),
+    ] {
+        if let Some(value) = value {
+            pairs.append_pair(name, &value);
+        }
+    }
+    format!("v1/audit?{}", pairs.finish())
+}
+
+/// Lines asked for at once: as many as the API gives.
+const LINES_PAGE: usize = 1_000;
+
+#[derive(Deserialize)]
+struct LinesAnswer {
+    lines: Vec<AuditLine>,
+    next_before: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct IncidentsAnswer {
+    incidents: Vec<Summary>,
+    next_before: Option<u64>,
+}
+
 #[derive(Deserialize)]
 struct StateAnswer {
     state: Option<WorkloadState>,
@@ -185,7 +285,7 @@ struct StateAnswer {
 
 impl Process {
     /// Without a workload, the only one of the process is meant.
-    fn new(url: &str, workload: Option<&str>) -> anyhow::Result<Self> {
+    fn new(url: &str, workload: Option<&str>, token: Option<String>) -> anyhow::Result<Self> {
         ensure!(
             url.starts_with("http://") || url.starts_with("https://"),
             "--url is {url:?}: write http://127.0.0.1:PORT"
@@ -193,18 +293,46 @@ impl Process {
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER_TIMEOUT).build()?;
         let base = format!("{}/api/operator", url.trim_end_matches('/'));
         let base = workload.map_or_else(|| base.clone(), |workload| format!("{base}/w/{workload}"));
-        Ok(Self { http, base })
+        Ok(Self { http, base, token })
     }
 
     /// GETs one of the page's JSON documents.
     pub(super) async fn get<T: DeserializeOwned>(&self, what: &str) -> anyhow::Result<T> {
+        let url = format!("{}/{what}", self.base);
+        let text = self.text(what).await?;
+        serde_json::from_str(&text)
+            .with_context(|| format!("read the answer of {url}; is it the same version?"))
+    }
+
+    /// Gives an order. Its giver is whom the token names.
+    pub(super) async fn order(&self, request: &OrderRequest) -> anyhow::Result<OrderTaken> {
+        let url = format!("{}/v1/orders", self.base);
+        let token = self
+            .token
+            .as_deref()
+            .context("give an order by --url: give --token, or CORDON_TOKEN, as `cordon serve` printed it")?;
+        let sent = self.http.post(&url).bearer_auth(token).json(request).send().await;
+        let response = sent.with_context(|| format!("order at {url}; is `cordon serve` running there?"))?;
+        let status = response.status();
+        let text = response.text().await.with_context(|| format!("read the answer of {url}"))?;
+        if status.is_client_error() {
+            let problem: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+            let detail = problem["detail"].as_str().unwrap_or(&text).to_owned();
+            return Err(OrderRefused(detail).into());
+        }
+        ensure!(status.is_success(), "{url} answered {status}: {text}");
+        serde_json::from_str(&text)
+            .with_context(|| format!("read the answer of {url}; is it the same version?"))
+    }
+
+    /// GETs one of the page's documents as it is.
+    pub(super) async fn text(&self, what: &str) -> anyhow::Result<String> {
         let url = format!("{}/{what}", self.base);
         let response = self.http.get(&url).send().await;
         let response = response.with_context(|| format!("ask {url}; is `cordon serve` running there?"))?;
         let status = response.status();
         let text = response.text().await.with_context(|| format!("read the answer of {url}"))?;
         ensure!(status.is_success(), "{url} answered {status}: {text}");
-        serde_json::from_str(&text)
-            .with_context(|| format!("read the answer of {url}; is it the same version?"))
+        Ok(text)
     }
 }

@@ -4,6 +4,7 @@ mod azure;
 mod evaluate;
 mod execute;
 mod observe;
+pub mod order;
 mod several;
 
 use std::sync::Arc;

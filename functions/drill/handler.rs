@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use super::stamps::STAMP_KEY;
 use crate::assemble::{self, ClockKind, ControllerSettings, StoreKind};
 use crate::edge::Role;
-use crate::page::StatusPage;
+use crate::page::{Access, Identities, OperatorPage};
 
 /// How long a child may take until it answers `GET /`: far longer than the 50 ms it needs, for a loaded machine.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -40,6 +40,7 @@ pub(super) struct HandlerSetup {
     pub(super) store: StoreKind,
     pub(super) policy: Policy,
     pub(super) azure_url: String,
+    pub(super) operator_token: Option<String>,
     pub(super) ledger_faults: FaultSwitch,
     pub(super) gate_faults: FaultSwitch,
 }
@@ -78,7 +79,7 @@ impl Handler {
                     ledger_faults: self.setup.ledger_faults.clone(),
                     gate_faults: self.setup.gate_faults.clone(),
                 };
-                let app = assemble::controller(&settings, Some(Arc::new(StatusPage)))?;
+                let app = assemble::controller(&settings, Some(Arc::new(self.page())))?;
                 self.gates = match &app.role {
                     Role::Controller(app) => app.controllers.only().map(|only| Arc::clone(&only.gates)),
                     Role::Stamp(_) => None,
@@ -89,6 +90,20 @@ impl Handler {
             HandlerKind::Child { binary } => self.spawn(&binary).await?,
         }
         Ok(())
+    }
+
+    /// The page, for an operator where somebody sits at it.
+    fn page(&self) -> OperatorPage {
+        match &self.setup.operator_token {
+            None => OperatorPage::reading_only(),
+            Some(token) => OperatorPage {
+                access: Access {
+                    identities: Identities::Development { token: token.clone() },
+                    form_key: token.clone(),
+                    origin: None,
+                },
+            },
+        }
     }
 
     async fn spawn(&mut self, binary: &PathBuf) -> anyhow::Result<()> {

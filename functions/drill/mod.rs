@@ -87,6 +87,8 @@ pub struct DrillOptions {
     pub record: Option<PathBuf>,
     /// A source that is not heard: for ablations.
     pub deaf_to: Option<EvidenceClass>,
+    /// The token of the page's operator; without one the page only reads.
+    pub operator_token: Option<String>,
     /// Seconds at which the handler is killed and started again; needs a child process.
     pub kill_at: Vec<u32>,
 }
@@ -119,7 +121,7 @@ pub struct Played {
 /// When the handler breaks the host's contract, or something of the drill's own does not work.
 pub async fn play(options: &DrillOptions, show: &mut dyn Show) -> anyhow::Result<Played> {
     let mut stage = Theatre::build(options).await?;
-    show.begins(&options.scenario, &stage.handler_base());
+    show.begins(&options.scenario, &stage.handler_base(), options.operator_token.as_deref());
     for _ in 0..options.scenario.duration_s {
         stage.second(options, show).await?;
         if let Some(speed) = options.speed {
@@ -236,6 +238,7 @@ impl Theatre {
             store: options.store.clone(),
             policy: policy.clone(),
             azure_url: side.url.clone(),
+            operator_token: options.operator_token.clone(),
             ledger_faults: ledger_faults.clone(),
             gate_faults: gate_faults.clone(),
         };

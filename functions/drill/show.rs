@@ -14,8 +14,8 @@ const BAR_WIDTH: usize = 30;
 
 /// Who watches a drill.
 pub trait Show: Send {
-    /// It begins; the page is below `base`.
-    fn begins(&mut self, scenario: &Scenario, base: &str);
+    /// It begins; the page is below `base`, and takes orders from who has the token.
+    fn begins(&mut self, scenario: &Scenario, base: &str, token: Option<&str>);
     /// Something happened.
     fn moment(&mut self, moment: &Moment);
     /// A second passed.
@@ -27,7 +27,7 @@ pub trait Show: Send {
 pub struct Quiet;
 
 impl Show for Quiet {
-    fn begins(&mut self, _: &Scenario, _: &str) {}
+    fn begins(&mut self, _: &Scenario, _: &str, _: Option<&str>) {}
     fn moment(&mut self, _: &Moment) {}
     fn second(&mut self, _: &WorldView) {}
 }
@@ -59,11 +59,14 @@ impl Default for Terminal {
 }
 
 impl Show for Terminal {
-    fn begins(&mut self, scenario: &Scenario, base: &str) {
+    fn begins(&mut self, scenario: &Scenario, base: &str, token: Option<&str>) {
         self.line(&format!("{}: {}", scenario.name, scenario.title));
         self.line(&format!(
             "page: {base}/api/operator/status (while the drill runs; --speed 60 slows it for the eye)"
         ));
+        if let Some(token) = token {
+            self.line(&format!("to give orders there: {base}/api/operator/sign-in?token={token}"));
+        }
     }
 
     fn moment(&mut self, moment: &Moment) {

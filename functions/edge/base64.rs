@@ -2,7 +2,7 @@
 //! than one more dependency.
 
 /// Decodes padded or unpadded standard base64; none if it is not that.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim().trim_end_matches('=').as_bytes();
     if digits.len() % 4 == 1 {
         return None;

@@ -1,7 +1,7 @@
 //! The wire contract with the Functions host, and nothing else: envelopes in, replies out.
 
 mod app;
-mod base64;
+pub(crate) mod base64;
 mod envelope;
 mod error;
 mod http;

@@ -1,22 +1,23 @@
-//! Change feed of the audit store: tells the world, one CloudEvent per audit record and target.
+//! Change feed of the audit store: tells the world, one message per audit record and target.
+
+mod template;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::audit::AuditRecord;
+use domain::audit_line::AuditQuery;
 use domain::notice::{self, Notice};
 use domain::policy::NotifyTarget;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::controller::Controller;
 use crate::edge::{ControllerApp, Envelope, FunctionError, Reply};
 use crate::publish_audit::audit_record;
 
 /// Each post gets this long; all of them run side by side, so a dead webhook delays nobody else.
 const POST_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The type of the events. Receivers filter on it; a change of the data's shape changes it.
-const EVENT_TYPE: &str = "io.cordon.transition.v1";
 
 /// Posts what is new. A target that does not answer is a line in the log and not a failure: with a failure the host
 /// would deliver the whole page again, to the targets that did answer, too.
@@ -27,9 +28,12 @@ pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, Func
     let records: Vec<AuditRecord> =
         envelope.batch("documents")?.into_iter().filter_map(audit_record).filter(is_told).collect();
     let mut posts = JoinSet::new();
-    for policy in app.controllers.policies() {
-        let theirs: Vec<AuditRecord> =
-            records.iter().filter(|record| record.workload == policy.workload.name).cloned().collect();
+    for controller in app.controllers.iter() {
+        let policy = &controller.policy;
+        let mut theirs = Vec::new();
+        for record in records.iter().filter(|record| record.workload == policy.workload.name) {
+            theirs.push(News { incident: incident(controller, record).await, record: record.clone() });
+        }
         for target in policy.notify.iter().filter(|_| !theirs.is_empty()) {
             posts.spawn(deliver(app.outbound.clone(), target.clone(), theirs.clone()));
         }
@@ -43,11 +47,27 @@ pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, Func
     Ok(reply)
 }
 
+/// A record with the incident that it belongs to.
+#[derive(Clone)]
+struct News {
+    record: AuditRecord,
+    incident: Option<u64>,
+}
+
+/// By this a receiver keeps one thread for each incident. A ledger that cannot say leaves it out.
+async fn incident(controller: &Controller, record: &AuditRecord) -> Option<u64> {
+    let query = AuditQuery { before: Some(record.seq + 1), ..AuditQuery::default() };
+    let lines = controller.ledger.audit_lines(&record.workload, &query, 1).await.ok()?;
+    lines.first().filter(|line| line.seq == record.seq)?.incident
+}
+
 /// Posts the records to one target in their order; after the first failure the rest would fail the same way.
-async fn deliver(http: reqwest::Client, target: NotifyTarget, records: Vec<AuditRecord>) -> Vec<String> {
+async fn deliver(http: reqwest::Client, target: NotifyTarget, news: Vec<News>) -> Vec<String> {
     let mut outcomes = Vec::new();
-    for record in &records {
-        let outcome = post(&http, &target, record).await;
+    for one in &news {
+        let record = &one.record;
+        let Some(body) = template::body(&target, record, one.incident) else { continue };
+        let outcome = post(&http, &target, &body).await;
         let line = match &outcome {
             Ok(status) => format!("{}: record {} delivered ({status})", target.name, record.seq),
             Err(why) => {
@@ -68,12 +88,12 @@ async fn deliver(http: reqwest::Client, target: NotifyTarget, records: Vec<Audit
     outcomes
 }
 
-async fn post(http: &reqwest::Client, target: &NotifyTarget, record: &AuditRecord) -> Result<u16, String> {
+async fn post(http: &reqwest::Client, target: &NotifyTarget, body: &Value) -> Result<u16, String> {
     let request = http
         .post(&target.url)
-        .header("content-type", "application/cloudevents+json; charset=utf-8")
+        .header("content-type", template::content_type(target))
         .timeout(POST_TIMEOUT)
-        .body(cloud_event(record).to_string());
+        .body(body.to_string());
     match request.send().await {
         Ok(response) if response.status().is_success() => Ok(response.status().as_u16()),
         Ok(response) => Err(format!("answered {}", response.status().as_u16())),
@@ -85,30 +105,10 @@ async fn post(http: &reqwest::Client, target: &NotifyTarget, record: &AuditRecor
 
 /// What was only observed is recorded and calls nobody. A record from before there were kinds is told.
 fn is_told(record: &AuditRecord) -> bool {
-    serde_json::from_value(record.explanation["notices"].clone())
-        .map_or(true, |kinds: BTreeSet<Notice>| notice::is_told(&kinds))
+    kinds(record).is_none_or(|kinds| notice::is_told(&kinds))
 }
 
-/// A record as a CloudEvent. Without the situation: that is for who re-runs the decision, not for a chat channel.
-fn cloud_event(record: &AuditRecord) -> Value {
-    json!({
-        "specversion": "1.0",
-        "id": record.id,
-        "source": format!("/cordon/{}", record.workload),
-        "type": EVENT_TYPE,
-        "subject": format!("{}/{}", record.workload, record.seq),
-        "time": record.at,
-        "datacontenttype": "application/json",
-        "data": {
-            "workload": record.workload,
-            "seq": record.seq,
-            "generation": record.generation,
-            "headline": record.headline,
-            "because": record.because,
-            "decision": record.decision,
-            "findings": record.findings,
-            "steps": record.steps,
-            "explanation": record.explanation,
-        }
-    })
+/// What a record is to its reader; none where it is from before there were kinds.
+fn kinds(record: &AuditRecord) -> Option<BTreeSet<Notice>> {
+    serde_json::from_value(record.explanation["notices"].clone()).ok()
 }

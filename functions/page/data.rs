@@ -26,7 +26,12 @@ pub(super) async fn audit(controller: &Controller, call: &HttpCall) -> Result<Ht
 
 /// What would be done now.
 pub(super) async fn plan(controller: &Controller) -> Result<HttpReply, Failure> {
-    let situation = controller::situation(controller).await?;
-    let forecast = Forecast::of(&situation, &controller.policy);
+    let forecast = forecast(controller).await?;
     Ok(HttpReply::json(200, serde_json::to_value(forecast).unwrap_or(Value::Null)))
+}
+
+/// The same as a value.
+pub(super) async fn forecast(controller: &Controller) -> Result<Forecast, Failure> {
+    let situation = controller::situation(controller).await?;
+    Ok(Forecast::of(&situation, &controller.policy))
 }

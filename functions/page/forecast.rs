@@ -3,11 +3,13 @@
 use domain::decide::Situation;
 use domain::explanation::Explanation;
 use domain::judge::{Judgement, judge};
+use domain::modes::in_force;
 use domain::{Policy, Timestamp, explain};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A judgement that nobody commits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Forecast {
     /// Judged at.
     pub as_of: Timestamp,
@@ -33,7 +35,7 @@ pub struct Forecast {
 }
 
 /// A step that would be planned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedStep {
     /// In words.
     pub text: String,
@@ -44,7 +46,7 @@ pub struct PlannedStep {
 impl Forecast {
     /// Judges a situation.
     pub fn of(situation: &Situation, policy: &Policy) -> Self {
-        Self::from_judgement(situation, &judge(situation, policy), policy)
+        Self::from_judgement(situation, &judge(situation, policy), &in_force(policy, &situation.state))
     }
 
     /// A judgement in words.

@@ -5,18 +5,59 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
+use super::access::Caller;
 use crate::edge::{HttpBody, HttpReply};
+
+/// What most pages need.
+const PAGE_BYTES: usize = 64 * 1024;
 
 /// The whole style; inline, named to the browser by its hash, so nothing is fetched and nothing else applies.
 const STYLE: &str = include_str!("style.css");
 
-/// Nothing may load or run, whatever ended up in the page; only our own style applies.
+/// The one script, for what a page without it does by a click: reload what changed, local times, open a record in place.
+const SCRIPT: &str = include_str!("live.js");
+
+/// Nothing may load or run, whatever ended up in the page; only our own style and script apply, and forms and the script
+/// speak to this origin alone.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = base64(&Sha256::digest(STYLE.as_bytes()));
+    let hash = |text: &str| base64(&Sha256::digest(text.as_bytes()));
+    let (style, script) = (hash(STYLE), hash(SCRIPT));
     format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; connect-src 'self'; \
+         img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
 });
+
+/// A small square that closes: drawn here, so that no browser asks elsewhere for it.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M2 3h3v10H2zm9 0h3v10h-3zM6 7h4v2H6z' fill='%230969da'/%3E%3C/svg%3E";
+
+/// Says whether the page follows what happens; without the script it says how to.
+pub(super) const LIVE: &str =
+    "<p class=\"soft live\"><span id=\"live-state\">Reload to see changes</span></p>\n";
+
+/// Where a page stands: what every link, and the head of the page, need.
+#[derive(Clone, Copy)]
+pub(super) struct Frame<'a> {
+    /// The path up to `operator`, or up to `w/WORKLOAD` below it.
+    pub(super) base: &'a str,
+    /// The page's place in the navigation.
+    pub(super) here: Here,
+    /// Who is asking.
+    pub(super) caller: &'a Caller,
+}
+
+/// The places of the navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Here {
+    /// What is happening now.
+    Status,
+    /// What happened.
+    Incidents,
+    /// Every decision.
+    Audit,
+    /// None of them.
+    Elsewhere,
+}
 
 /// A value as text in markup: the one way in for everything that is not a literal of ours.
 pub(super) struct Escaped<T>(T);
@@ -53,15 +94,15 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// A whole document. `base` is the path of `operator`, for links.
+/// A whole document.
 pub(super) fn document(
     status: u16,
-    base: &str,
+    frame: Frame<'_>,
     title: &str,
     body: impl FnOnce(&mut String) -> fmt::Result,
 ) -> HttpReply {
-    let mut out = String::new();
-    match frame(&mut out, base, title, body) {
+    let mut out = String::with_capacity(PAGE_BYTES);
+    match framed(&mut out, frame, title, body) {
         Ok(()) => HttpReply {
             status,
             headers: vec![],
@@ -74,45 +115,60 @@ pub(super) fn document(
 
 /// Adds what every answer of the page carries.
 pub(super) fn guarded(reply: HttpReply) -> HttpReply {
+    let cached = reply.headers.iter().any(|(name, _)| name == "Cache-Control");
+    let reply = if cached { reply } else { reply.with_header("Cache-Control", "no-store") };
     reply
         .with_header("Content-Security-Policy", POLICY.as_str())
-        .with_header("Cache-Control", "no-store")
         .with_header("X-Content-Type-Options", "nosniff")
-        .with_header("Referrer-Policy", "no-referrer")
+        // Not `no-referrer`: with that a browser calls the origin of our own forms "null", and no order would be taken.
+        .with_header("Referrer-Policy", "same-origin")
 }
 
 /// A page that only says something.
 pub(super) fn notice(out: &mut String, title: &str, text: &str, next: &str) -> fmt::Result {
     let (title, text, next) = (esc(title), esc(text), esc(next));
-    write!(out, "<h1>{title}</h1>\n<p class=\"loud\">{text}</p>\n<h2>What to do next</h2>\n<p>{next}</p>\n")
+    write!(
+        out,
+        "<h1>{title}</h1>\n<p class=\"loud bad-edge\">{text}</p>\n<h2>What to do next</h2>\n<p>{next}</p>\n"
+    )
 }
 
-fn frame(
+fn framed(
     out: &mut String,
-    base: &str,
+    frame: Frame<'_>,
     title: &str,
     body: impl FnOnce(&mut String) -> fmt::Result,
 ) -> fmt::Result {
-    let (base, title) = (esc(base), esc(title));
+    let (base, title) = (esc(frame.base), esc(title));
     write!(
         out,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"{ICON}\">\n\
          <title>{title} - Cordon</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
          <a class=\"skip\" href=\"#content\">Skip to the content</a>\n\
-         <header>\n<nav aria-label=\"Pages\"><ul>\n<li><a href=\"{base}/status\">Status</a></li>\n\
-         <li><a href=\"{base}/audit\">Audit</a></li>\n<li><a href=\"{base}/state.json\">State as JSON</a></li>\n\
-         </ul></nav>\n</header>\n<main id=\"content\" tabindex=\"-1\">\n"
+         <header class=\"top\">\n<a class=\"brand\" href=\"{base}/status\">Cordon</a>\n\
+         <nav aria-label=\"Pages\"><ul>\n"
     )?;
+    for (here, path, name) in [
+        (Here::Status, "status", "Status"),
+        (Here::Incidents, "incidents", "Incidents"),
+        (Here::Audit, "audit", "Audit"),
+    ] {
+        let current = if here == frame.here { " aria-current=\"page\"" } else { "" };
+        writeln!(out, "<li><a href=\"{base}/{path}\"{current}>{name}</a></li>")?;
+    }
+    writeln!(out, "</ul></nav>\n<p class=\"who\">{}</p>\n</header>", esc(frame.caller.in_words()))?;
+    out.write_str("<main id=\"content\" tabindex=\"-1\">\n")?;
     body(out)?;
-    out.write_str(
-        "</main>\n<footer><p>All times are UTC. This page only reads; orders are given with the \
-         <code>cordon</code> command.</p></footer>\n</body>\n</html>\n",
+    writeln!(
+        out,
+        "</main>\n<footer><p>Times are UTC; with the script, your own time stands beside. The same as JSON: \
+         <a href=\"{base}/v1/openapi.json\">API description</a>.</p></footer>\n<script>{SCRIPT}</script>\n</body>\n</html>"
     )
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub(super) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for group in bytes.chunks(3) {
@@ -148,8 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn the_style_cannot_end_its_element() {
+    fn style_and_script_cannot_end_their_elements() {
         assert!(!STYLE.contains('<'));
+        assert!(!SCRIPT.contains("</"));
+        for sink in ["innerHTML", "eval(", "document.write", "http:", "https:", "Function("] {
+            assert!(!SCRIPT.contains(sink), "{sink}");
+        }
         assert!(!STYLE.contains("url("), "nothing is fetched");
         assert!(!STYLE.contains("@import"), "nothing is fetched");
     }

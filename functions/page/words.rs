@@ -22,6 +22,38 @@ pub(super) fn plain_time(at: Timestamp) -> String {
     seconds.replacen('T', " ", 1).replacen('Z', " UTC", 1)
 }
 
+/// Times inside a sentence of the core, as RFC 3339, as the page writes them: 2025-11-22T19:00:00.25Z is hard to read at
+/// three in the morning.
+pub(super) fn readable(text: &str) -> String {
+    let mut words = String::with_capacity(text.len());
+    for (index, word) in text.split(' ').enumerate() {
+        if index > 0 {
+            words.push(' ');
+        }
+        let bare = word.trim_end_matches([',', ';', '.', ':', ')']);
+        let looks = bare.len() >= 20 && bare.ends_with('Z') && bare.as_bytes().get(10) == Some(&b'T');
+        match Timestamp::parse(bare).ok().filter(|_| looks) {
+            Some(at) => {
+                words.push_str(&clock_time(at));
+                words.push_str(&word[bare.len()..]);
+            }
+            None => words.push_str(word),
+        }
+    }
+    words
+}
+
+/// The time of day of a moment in UTC, to the second.
+pub(super) fn clock_time(at: Timestamp) -> String {
+    let seconds = Timestamp::from_secs(at.as_millis().div_euclid(1_000)).to_string();
+    format!("{} UTC", seconds.get(11..19).unwrap_or(&seconds))
+}
+
+/// The time of day as a `time` element.
+pub(super) fn short_time(at: Timestamp) -> String {
+    format!("<time datetime=\"{}\">{}</time>", esc(at), esc(clock_time(at)))
+}
+
 /// A duration, to the two largest units.
 pub(super) fn span(span: Duration) -> String {
     let seconds = span.as_secs();
@@ -164,6 +196,14 @@ mod tests {
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), words);
         }
+    }
+
+    #[test]
+    fn a_time_inside_a_sentence_is_read_like_any_other() {
+        assert_eq!(
+            readable("x: if it had agreed since 2025-11-22T19:00:00.25Z; T12Z 2025 Z"),
+            "x: if it had agreed since 19:00:00 UTC; T12Z 2025 Z"
+        );
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub fn options(scenario: Scenario) -> DrillOptions {
         speed: None,
         record: None,
         deaf_to: None,
+        operator_token: None,
         kill_at: Vec::new(),
     }
 }

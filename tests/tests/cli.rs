@@ -14,7 +14,7 @@ use cordon::cli::{self, Environment, Exit};
 use cordon::controller;
 use cordon::edge::{App, Role};
 use cordon::local::{Caller, Feed, FeedFunction, TIMERS};
-use cordon::page::StatusPage;
+use cordon::page::OperatorPage;
 use cordon::stamp::Reach;
 use domain::state::{StampCase, WorkloadState};
 use domain::{Generation, ItemBody, OperationId, Order, Timestamp, Transition};
@@ -70,6 +70,10 @@ async fn run(args: &[&str]) -> Ran {
 }
 
 fn app(data: &Path) -> Arc<App> {
+    app_with(data, OperatorPage::reading_only())
+}
+
+fn app_with(data: &Path, page: OperatorPage) -> Arc<App> {
     let settings = ControllerSettings {
         policies: vec![domain::policy::parse(include_str!("../../policy.toml")).unwrap()],
         store: StoreKind::Embedded(data.to_owned()),
@@ -83,7 +87,7 @@ fn app(data: &Path) -> Arc<App> {
         ledger_faults: Default::default(),
         gate_faults: Default::default(),
     };
-    assemble::controller(&settings, Some(Arc::new(StatusPage))).unwrap()
+    assemble::controller(&settings, Some(Arc::new(page))).unwrap()
 }
 
 fn controller(app: &App) -> &Arc<controller::Controller> {
@@ -251,8 +255,8 @@ async fn an_order_that_makes_no_sense_is_refused_before_it_is_recorded() {
     let place = ["--data", &data, "--policy", &policy, "--by", "sam"];
     for (order, expected) in [
         (vec!["hold", "eastus", "--reason", "x"], "there are eastus2"),
-        (vec!["hold", "eastus2", "--reason", " "], "--reason is empty"),
-        (vec!["pause", "--for", "25h", "--reason", "x"], "policy's modes"),
+        (vec!["hold", "eastus2", "--reason", " "], "the reason is empty"),
+        (vec!["pause", "--for", "25h", "--reason", "x"], "change the modes"),
         (vec!["pause", "--for", "2d", "--reason", "x"], "no duration"),
         (vec!["approve", "eastus2", "--generation", "7", "--reason", "x"], "1.42"),
         (vec!["resume"], "--reason"),
@@ -263,6 +267,57 @@ async fn an_order_that_makes_no_sense_is_refused_before_it_is_recorded() {
     }
     let ledger = EmbeddedLedger::open(&directory.0.join("ledger.redb")).unwrap();
     assert_eq!(ledger.load(&WORKLOAD.into(), 10).await.unwrap().inbox, []);
+}
+
+#[tokio::test]
+async fn every_shell_gets_its_completions() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ran = run(&["completions", shell]).await;
+        assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
+        assert!(ran.out.contains("readmit"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_process_on_a_ledger_is_told_what_to_do() {
+    let directory = Directory::new();
+    let running = app(&directory.0);
+    let environment = Environment::from_iter([("CORDON_STAMP_KEY", "k")]);
+    let data = directory.text();
+    let ran =
+        run_in(&environment, &["serve", "--data", &data, "--policy", &policy_path(), "--port", "0"]).await;
+    assert_eq!(ran.exit, Exit::Failed);
+    assert!(ran.err.contains("another process runs on it") && ran.err.contains("--url"), "{}", ran.err);
+    drop(running);
+}
+
+#[tokio::test]
+async fn an_order_by_url_is_given_by_whom_the_token_names() {
+    let directory = Directory::new();
+    drop(ledger_with_stamp(&directory.0).await);
+    let access = cordon::page::Access {
+        identities: cordon::page::Identities::Development { token: "secret".into() },
+        form_key: "k".into(),
+        origin: None,
+    };
+    let app = app_with(&directory.0, OperatorPage { access });
+    app.invocation_clock.as_ref().unwrap().set(Timestamp::from_secs(1_800_000_000));
+    let (address, _server) = assemble::serve(Arc::clone(&app), 0).await.unwrap();
+    let url = format!("http://{address}");
+    let order = ["hold", "eastus2", "--reason", "seen", "--url", &url];
+    let ran = run(&[order.as_slice(), &["--token", "secret", "--json"]].concat()).await;
+    assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
+    let inbox = controller(&app).ledger.load(&WORKLOAD.into(), 10).await.unwrap().inbox;
+    assert!(matches!(&inbox[0].body, ItemBody::Command { command } if command.by == "developer"));
+    let status = run(&["status", "--url", &url]).await;
+    assert!(status.out.contains("held"), "{}{}", status.out, status.err);
+    let wrong = run(&[order.as_slice(), &["--token", "guess"]].concat()).await;
+    assert_eq!(wrong.exit, Exit::Refused, "{}", wrong.err);
+    let unknown = ["hold", "nowhere", "--reason", "seen", "--url", &url, "--token", "secret"];
+    let unknown = run(&unknown).await;
+    assert!(unknown.exit == Exit::Refused && unknown.err.contains("no such stamp"), "{}", unknown.err);
+    let markdown = reqwest::get(format!("{url}/api/operator/v1/openapi.json")).await.unwrap();
+    assert!(markdown.status().is_success());
 }
 
 #[tokio::test]
@@ -322,6 +377,23 @@ async fn the_audit_is_read_from_files_and_holds() {
         .map(|line| serde_json::from_str::<domain::audit::AuditRecord>(line).unwrap().seq)
         .collect();
     assert_eq!(seqs, [1, 2, 3]);
+    let held = ["audit", "list", "--rule", "no_such_rule", "--json"];
+    assert_eq!(run(&[held.as_slice(), &source].concat()).await.out, "");
+    let late = ["audit", "list", "--before", "3", "--from", "2020-01-01T00:00:00Z"];
+    assert_eq!(run(&[late.as_slice(), &source].concat()).await.out.lines().count(), 2);
+    let chain = run(&[["audit", "verify", "--chain", "--json"].as_slice(), &source].concat()).await;
+    let chain_found: serde_json::Value = serde_json::from_str(&chain.out).unwrap();
+    assert_eq!((chain.exit, &chain_found["records"]), (Exit::Done, &serde_json::json!(3)), "{}", chain.err);
+    let status = run(&[["status", "--json"].as_slice(), &source].concat()).await;
+    let status: serde_json::Value = serde_json::from_str(&status.out).unwrap();
+    assert_eq!(status["audit_seq"], 3);
+    let status = run(&[["status"].as_slice(), &source].concat()).await;
+    assert!(status.out.contains("contoso-shoes: Cordon has not discovered"), "{}{}", status.out, status.err);
+    assert!(!status.out.contains('\x1b'), "colours are for a terminal");
+    let none = run(&[["report"].as_slice(), &source].concat()).await;
+    assert!(none.err.contains("no incident is in this audit"), "{}", none.err);
+    let month = run(&[["report", "--since", "30d"].as_slice(), &source].concat()).await;
+    assert!(month.out.contains("| incidents | 0 |"), "{}{}", month.out, month.err);
     let show = run(&[["audit", "show", "2"].as_slice(), &source].concat()).await;
     assert!(show.out.contains("record 2 of contoso-shoes"), "{}", show.out);
     assert_eq!(run(&[["audit", "show", "9"].as_slice(), &source].concat()).await.exit, Exit::Failed);

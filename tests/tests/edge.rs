@@ -294,7 +294,12 @@ async fn a_dead_target_delays_and_fails_nobody() {
     tokio::spawn(async move { axum::serve(listener, hook).await });
     let House { host, .. } = house_with(|policy| {
         for (name, url) in [("dead", "http://127.0.0.1:9/"), ("alive", alive.as_str())] {
-            policy.notify.push(domain::policy::NotifyTarget { name: name.into(), url: url.into() });
+            policy.notify.push(domain::policy::NotifyTarget {
+                name: name.into(),
+                url: url.into(),
+                format: None,
+                page: None,
+            });
         }
     })
     .await;

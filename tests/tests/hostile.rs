@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cordon::assemble::{self, ClockKind, ControllerSettings, StoreKind};
-use cordon::page::StatusPage;
+use cordon::page::OperatorPage;
 use cordon::stamp::{GateSource, GateView, Status, UngatedView};
 use domain::audit::{AuditRecord, verify_chain};
 use domain::{StampId, Timestamp};
@@ -79,7 +79,7 @@ impl House {
             ledger_faults: Default::default(),
             gate_faults: Default::default(),
         };
-        let app = assemble::controller(&settings, Some(Arc::new(StatusPage))).unwrap();
+        let app = assemble::controller(&settings, Some(Arc::new(OperatorPage::reading_only()))).unwrap();
         let mut house = Self { host: HostDouble::in_process(app).await.unwrap(), now: START };
         house.watch(60).await;
         house

@@ -10,7 +10,7 @@ use adapters::{CommitOutcome, GateStore};
 use cordon::assemble::{self, ClockKind, ControllerSettings, StoreKind};
 use cordon::controller;
 use cordon::edge::{App, HttpBody, HttpCall, HttpReply, Page, Role};
-use cordon::page::StatusPage;
+use cordon::page::OperatorPage;
 use domain::facts::{LoadFacts, OriginFacts, StampFacts};
 use domain::gate::GATE_SCHEMA;
 use domain::state::{Cause, OperatorHold, Pause, RampRun, Stage, StampCase, WindowRun, WorkloadState};
@@ -56,7 +56,7 @@ fn world() -> World {
         ledger_faults: faults.clone(),
         gate_faults: FaultSwitch::new(),
     };
-    let app = assemble::controller(&settings, Some(Arc::new(StatusPage))).unwrap();
+    let app = assemble::controller(&settings, Some(Arc::new(OperatorPage::reading_only()))).unwrap();
     let Role::Controller(served) = &app.role else { panic!("a controller was assembled") };
     let gates = Arc::clone(&served.controllers.only().unwrap().gates);
     app.invocation_clock.as_ref().unwrap().set(now());
@@ -106,7 +106,14 @@ impl World {
             query: query.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ..HttpCall::default()
         };
-        StatusPage.respond(self.controllers(), &call).await
+        OperatorPage::reading_only().respond(self.controllers(), &call).await
+    }
+}
+
+fn text(reply: &HttpReply) -> &str {
+    match &reply.body {
+        HttpBody::Text { text, .. } => text,
+        other => panic!("no text: {other:?}"),
     }
 }
 
@@ -217,12 +224,16 @@ async fn an_outage_is_told_in_one_sentence_and_in_full() {
         let page = html(&reply);
         for expected in [
             "<html lang=\"en\">",
-            "eastus2 is proving since 2026-11-22 18:55:00 UTC",
-            "Gate wanted</dt><dd>closed",
-            "closed; generation 1.1, renewed 10 min ago, expires in 4 h",
-            "Origin as read</dt><dd>enabled; read 20 s ago",
-            "640 requests/s of 1200 ready (8 instances); 50 % of the concurrency limit",
-            "6 instances wanted",
+            "eastus2 is proving since 18:55:00 UTC",
+            "Gate</th><td>closed</td><td>closed; generation 1.1, renewed 10 min ago, expires in 4 h",
+            "Origin</th><td>enabled</td><td>enabled; read 20 s ago",
+            "<strong>640</strong> of 1200 requests/s ready, 8 instances",
+            "50 % of the concurrency",
+            "Floor</th><td>6 instances</td>",
+            "In rotation</dt>",
+            "Next possible change",
+            "Why, and why not</summary>",
+            "Not done, and why not",
             "5 min of 15 min",
             "1 of 2 automatic cordons in 24h",
             "disable the origin of eastus2",
@@ -256,8 +267,8 @@ async fn orders_freezes_and_ramps_are_loud() {
     let reply = world.get("/api/operator/status").await;
     let page = html(&reply);
     for expected in [
-        "<p class=\"loud\">The automation is paused by sam until 2026-11-22 19:01:00 UTC: planned work",
-        "<p class=\"loud\">centralus is held by kim since 2026-11-22 18:59:00 UTC: looking at it",
+        "<p class=\"loud bad-edge\">The automation is paused by sam until 2026-11-22 19:01:00 UTC: planned work",
+        "<p class=\"loud bad-edge\">centralus is held by kim since 2026-11-22 18:59:00 UTC: looking at it",
         "cordon approve centralus --generation 1.7",
         "25 % of the edge locations, slice 2 of 4",
     ] {
@@ -294,11 +305,17 @@ async fn hostile_text_is_text() {
         "/api/operator/status",
         "/api/operator/audit",
         "/api/operator/audit/1",
+        "/api/operator/audit?decision=refused",
+        "/api/operator/audit?rule=<script>alert(1)</script>&stamp='><img",
+        "/api/operator/incidents",
+        "/api/operator/incident/1",
+        "/api/operator/stamp/eastus2",
         "/api/operator/<script>alert(1)</script>",
     ] {
         let reply = world.get(path).await;
         let page = html(&reply).to_ascii_lowercase();
-        for forbidden in ["<script", "<img", " onerror='", "<iframe", "javascript:"] {
+        assert_eq!(page.matches("<script").count(), 1, "{path}: our own, and no other:\n{page}");
+        for forbidden in ["<img", " onerror='", "<iframe", "javascript:", "alert(1)</script"] {
             assert!(!page.contains(forbidden), "{path} has {forbidden}:\n{page}");
         }
     }
@@ -314,10 +331,18 @@ async fn the_audit_is_paged_and_each_record_is_whole() {
     let list = world.get("/api/operator/audit").await;
     let (third, first) = (html(&list).find(">3</a>").unwrap(), html(&list).find(">1</a>").unwrap());
     assert!(third < first, "newest first");
-    assert!(!html(&world.get("/api/operator/audit?after=2").await).contains(">2</a>"));
+    let older = world.get("/api/operator/audit?before=3").await;
+    assert!(html(&older).contains(">2</a>") && !html(&older).contains(">3</a>"));
+    let none = world.get("/api/operator/audit?from=2031-01-01T00:00&stamp=eastus2&rule=S2").await;
+    assert!(html(&none).contains("No record is here"));
+    assert_eq!(world.get("/api/operator/audit?from=yesterday").await.status, 400);
+    assert_eq!(text(&world.get("/api/operator/audit.csv").await).lines().count(), 4);
+    assert_eq!(text(&world.get("/api/operator/audit.jsonl?before=3").await).lines().count(), 2);
 
     let record = world.get("/api/operator/audit/2").await;
-    for expected in ["matches the content", "Decision as JSON", "Situation as JSON", "<details>"] {
+    for expected in
+        ["matches the content", "The whole record as JSON", "data-record", "Its place in the chain"]
+    {
         assert!(html(&record).contains(expected), "lacks {expected:?}");
     }
     assert_eq!(world.get("/api/operator/audit/99").await.status, 404);
@@ -369,15 +394,16 @@ async fn every_answer_is_guarded_and_only_reading_is_allowed() {
         let headers: BTreeMap<String, String> = world.get(path).await.headers.into_iter().collect();
         let policy = &headers["Content-Security-Policy"];
         assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+        assert!(policy.contains("script-src 'sha256-"), "{policy}");
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(headers["Cache-Control"], "no-store");
         assert_eq!(headers["X-Content-Type-Options"], "nosniff");
     }
     assert_eq!(world.get("/api/operator/nothing").await.status, 404);
     let mut call = HttpCall { method: "POST".into(), path: "/api/operator".into(), ..HttpCall::default() };
-    assert_eq!(StatusPage.respond(world.controllers(), &call).await.status, 405);
+    assert_eq!(OperatorPage::reading_only().respond(world.controllers(), &call).await.status, 405);
     call.method = "HEAD".into();
-    let reply = StatusPage.respond(world.controllers(), &call).await;
+    let reply = OperatorPage::reading_only().respond(world.controllers(), &call).await;
     assert_eq!((reply.status, reply.body), (200, HttpBody::Empty));
 }
 

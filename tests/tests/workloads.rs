@@ -11,7 +11,7 @@ use cordon::assemble::{self, ClockKind, ControllerSettings, StoreKind};
 use cordon::cli::{self, Environment};
 use cordon::controller::Controllers;
 use cordon::edge::{App, HttpBody, HttpCall, HttpReply, Page, Role};
-use cordon::page::StatusPage;
+use cordon::page::OperatorPage;
 use domain::gate::GATE_SCHEMA;
 use domain::state::{StampCase, WorkloadState};
 use domain::{
@@ -74,7 +74,7 @@ fn settings(policies: Vec<Policy>, store: StoreKind) -> ControllerSettings {
 /// Both workloads, each with a stamp `eastus2`.
 async fn both(store: StoreKind) -> Arc<App> {
     let settings = settings(vec![fixtures::policy(), hats()], store);
-    let app = assemble::controller(&settings, Some(Arc::new(StatusPage))).unwrap();
+    let app = assemble::controller(&settings, Some(Arc::new(OperatorPage::reading_only()))).unwrap();
     app.invocation_clock.as_ref().unwrap().set(now());
     for controller in controllers(&app).iter() {
         let mut state = WorkloadState::new(controller.policy.workload.name.clone(), 1, now());
@@ -172,7 +172,7 @@ async fn page(app: &App, path: &str) -> HttpReply {
         headers: Default::default(),
         body: Default::default(),
     };
-    StatusPage.respond(controllers(app), &call).await
+    OperatorPage::reading_only().respond(controllers(app), &call).await
 }
 
 fn text(reply: &HttpReply) -> String {

@@ -1,5 +1,6 @@
 //! Developer tasks: `cargo xtask test`, `package`, `verify`. Standard library only, so that it builds in a second.
 
+mod browser;
 mod package;
 mod repository;
 mod test;
@@ -15,6 +16,8 @@ cargo xtask <task>
 
   test                        everything that CI runs, in its order; stops at the first failure
   verify                      infra/ against the code, with tools that it installs; needs python3
+  browser [--shots]           an operator's journeys in a real browser; needs node, npm and Chromium
+                              (--shots: the README's screenshots into docs/ instead)
   package [options]           stages a function app into target/package
       --role controller|stamp which functions (default: controller; stamp: stamp_health alone)
       --release               builds the release binary and takes it
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
     let done = match arguments.split_first().map(|(task, rest)| (task.as_str(), rest)) {
         Some(("test", [])) => test::run_task(),
         Some(("verify", [])) => verify::run_task(),
+        Some(("browser", rest)) => browser::run_task(rest),
         Some(("package", rest)) => package::run_task(rest),
         None | Some(("help" | "--help" | "-h", _)) => {
             print!("{HELP}");

@@ -1,11 +1,17 @@
 //! The ports: what the controller needs from the world, whoever provides it.
 
+use std::collections::VecDeque;
+
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
+use domain::audit_line::{AuditLine, AuditQuery};
 use domain::state::WorkloadState;
 use domain::{
     GateDocument, InboxItem, ItemId, StampId, StepId, StoredStep, Timestamp, Transition, WorkloadId,
 };
+
+/// Records read at once where lines are made from records.
+const LINES_PAGE: usize = 100;
 
 /// What went wrong at a store.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +110,35 @@ pub trait Ledger: Send + Sync + 'static {
         after: u64,
         records_max: usize,
     ) -> Result<Vec<AuditRecord>, StoreError>;
+
+    /// Lines of the audit that a query finds, the newest first, at most `lines_max`. This reads every record; a store that
+    /// has an index answers from it.
+    async fn audit_lines(
+        &self,
+        workload: &WorkloadId,
+        query: &AuditQuery,
+        lines_max: usize,
+    ) -> Result<Vec<AuditLine>, StoreError> {
+        let mut found: VecDeque<AuditLine> = VecDeque::new();
+        let mut before: Option<AuditLine> = None;
+        loop {
+            let after = before.as_ref().map_or(0, |line| line.seq);
+            let records = self.audit(workload, after, LINES_PAGE).await?;
+            if records.is_empty() {
+                return Ok(found.into_iter().rev().collect());
+            }
+            for record in &records {
+                let line = AuditLine::of(record, before.as_ref());
+                if query.finds(&line) {
+                    found.push_back(line.clone());
+                }
+                if found.len() > lines_max {
+                    found.pop_front();
+                }
+                before = Some(line);
+            }
+        }
+    }
 
     /// Forgets ids of consumed items whose event is older than `before`. Returns how many.
     async fn trim(&self, workload: &WorkloadId, before: Timestamp) -> Result<usize, StoreError>;

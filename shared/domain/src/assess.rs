@@ -41,6 +41,8 @@ pub enum Rule {
         /// The class.
         class: EvidenceClass,
     },
+    /// None: an operator ordered it.
+    Ordered,
 }
 
 /// What is true of a stamp.

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::modes::ModeCause;
+use crate::policy::Mode;
 use crate::{Generation, StampId, Timestamp};
 
 /// An operator's order with who and why.
@@ -49,4 +51,22 @@ pub enum Order {
     },
     /// End a pause.
     Resume,
+    /// Take this stamp out of rotation as soon as the others can carry its load, and keep it out until its return is
+    /// ordered.
+    Cordon {
+        /// The stamp.
+        stamp: StampId,
+    },
+    /// Let this stamp come back as soon as it is healthy, without waiting for the end of its window.
+    Readmit {
+        /// The stamp.
+        stamp: StampId,
+    },
+    /// What a cause may do from now on, whatever the policy's file says.
+    Mode {
+        /// The cause.
+        cause: ModeCause,
+        /// What it may do; none gives it back to the policy.
+        mode: Option<Mode>,
+    },
 }

@@ -132,7 +132,7 @@ fn of_stamp(after: &After<'_>, stamp: &StampId, case: &StampCase) -> Option<(Wou
         Action::Hold { reason } => Some((held_back(case, *reason), lifted(after, stamp, case, *reason)?)),
         Action::Wait { on } => awaited(after, stamp, case, *on),
         Action::Suspect | Action::Stay => unconfirmed(after, stamp),
-        Action::Cordon { by, .. } => Some((Would::NotCordon, unmade(by))),
+        Action::Cordon { by, .. } => Some((Would::NotCordon, unmade(by)?)),
         Action::EvacuatePartly { .. } => Some((Would::CloseGate, missing(after, stamp)?)),
         Action::StepBack { why } => Some((Would::NotStepBack, not_stepped_back(after, stamp, *why)?)),
         Action::RestartWindow => Some((Would::Return, Change::Healthy)),
@@ -229,14 +229,15 @@ fn unconfirmed(after: &After<'_>, stamp: &StampId) -> Option<(Would, Change)> {
 }
 
 /// Without which its rule would not have been satisfied.
-fn unmade(by: &Rule) -> Change {
-    match by {
+fn unmade(by: &Rule) -> Option<Change> {
+    Some(match by {
         Rule::TwoClasses { classes } => match classes.last() {
             Some(class) => Change::Without { class: *class },
             None => Change::Contradicted,
         },
         Rule::OneClassAlone { .. } => Change::Contradicted,
-    }
+        Rule::Ordered => return None,
+    })
 }
 
 fn missing(after: &After<'_>, stamp: &StampId) -> Option<Change> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use crate::assess::{Assessment, Condition, Rule};
 use crate::decide::{Action, Decision, HoldReason, StepBackReason, WaitReason};
 use crate::evidence::Discount;
+use crate::modes::ModeCause;
+use crate::policy::Mode;
 use crate::state::{Cause, FreezeCause, Stage, StampCase};
 use crate::step::{Effect, FailureCode};
 use crate::{EnabledState, EvidenceClass, GatePosition, Order, RefusalCode, Timestamp, Verdict};
@@ -41,6 +43,32 @@ pub fn order(order: &Order) -> String {
         Order::Acknowledge { stamp } => format!("the return of {stamp} although its budget is spent"),
         Order::Pause { until } => format!("a pause until {until}"),
         Order::Resume => "the end of the pause".to_owned(),
+        Order::Cordon { stamp } => format!("the cordon of {stamp}"),
+        Order::Readmit { stamp } => format!("the return of {stamp} before its window is over"),
+        Order::Mode { cause, mode: Some(mode) } => {
+            format!("the mode {} for {}", mode_in_words(*mode), cause_in_words(*cause))
+        }
+        Order::Mode { cause, mode: None } => format!("the policy's own mode for {}", cause_in_words(*cause)),
+    }
+}
+
+/// A cause that has a mode, in words.
+pub const fn cause_in_words(cause: ModeCause) -> &'static str {
+    match cause {
+        ModeCause::HardLoss => "hard loss",
+        ModeCause::Gray => "gray failure",
+        ModeCause::PlatformAlert => "platform alert",
+        ModeCause::Overload => "overload",
+        ModeCause::Readmit => "re-admission",
+    }
+}
+
+/// A mode as the policy writes it.
+pub const fn mode_in_words(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "observe",
+        Mode::Advise => "advise",
+        Mode::Act => "act",
     }
 }
 
@@ -97,6 +125,7 @@ pub(crate) fn stage_reason(case: &StampCase) -> String {
     let cause = match case.cause {
         Some(Cause::HardLoss) => "hard loss",
         Some(Cause::Gray) => "gray failure",
+        Some(Cause::Order) => "an operator's order",
         None => "no cause",
     };
     format!("{}, {cause}", stage(case.stage))
@@ -211,6 +240,7 @@ pub fn rule(rule: &Rule) -> String {
                 classes.iter().map(|name| class(*name)).collect::<Vec<_>>().join(" and ")
             )
         }
+        Rule::Ordered => "an operator's order".to_owned(),
         Rule::OneClassAlone { class: name } => format!("one class alone, uncontradicted: {}", class(*name)),
     }
 }
@@ -224,6 +254,9 @@ pub fn action(action: &Action) -> String {
         Action::Suspect => "is suspect".into(),
         Action::Clear => "is no longer suspect".into(),
         Action::Cordon { cause: Cause::HardLoss, .. } => "is cordoned: it serves nothing any more".into(),
+        Action::Cordon { cause: Cause::Order, .. } => {
+            "is to be cordoned by an operator's order; the survivors grow first".into()
+        }
         Action::Cordon { cause: Cause::Gray, .. } => {
             "is to be cordoned: it fails too many requests; the survivors grow first".into()
         }

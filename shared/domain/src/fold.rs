@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::command::{Command, Order};
 use crate::evidence::{WITNESS, fold_signal};
 use crate::facts::Facts;
+use crate::modes::OrderedMode;
 use crate::policy::Policy;
 use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
 use crate::state::{
-    Approval, CannotGrow, Departed, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage, StampCase,
-    WorkloadState,
+    Approval, ByHand, CannotGrow, Departed, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage,
+    StampCase, WorkloadState,
 };
 use crate::step::{Effect, FailureCode, Step, StepOutcome, StepResult, StepStatus};
 use crate::{EvidenceClass, StampId, StoredStep, Timestamp};
@@ -353,10 +354,22 @@ fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
             state.pause = None;
             return done;
         }
+        Order::Mode { cause, mode: Some(mode) } => {
+            let ordered =
+                OrderedMode { mode: *mode, by: by.clone(), reason: command.reason.clone(), at: as_of };
+            state.modes.insert(*cause, ordered);
+            return done;
+        }
+        Order::Mode { cause, mode: None } => {
+            state.modes.remove(cause);
+            return done;
+        }
         Order::Hold { stamp }
         | Order::Release { stamp }
         | Order::Approve { stamp, .. }
-        | Order::Acknowledge { stamp } => {
+        | Order::Acknowledge { stamp }
+        | Order::Cordon { stamp }
+        | Order::Readmit { stamp } => {
             let Some(case) = state.cases.get_mut(stamp) else { return refused("no such stamp") };
             match &command.order {
                 Order::Hold { .. } if case.hold.is_none() => {
@@ -381,9 +394,30 @@ fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
                 Order::Approve { .. } => {
                     return refused("no cordon of that generation awaits approval; it may have passed");
                 }
+                Order::Cordon { .. } | Order::Readmit { .. } => return by_hand(case, command, as_of, &what),
                 _ => case.acknowledged = true,
             }
         }
     }
     done
+}
+
+/// Out or in by hand: noted in the case; the ruling asks what speaks against it.
+fn by_hand(case: &mut StampCase, command: &Command, as_of: Timestamp, what: &str) -> FoldNote {
+    let (by, reason) = (&command.by, &command.reason);
+    let refused = |why: &str| FoldNote::OrderRefused { text: format!("{by} ordered {what}: {why}") };
+    let order = ByHand { by: by.clone(), reason: reason.clone(), at: as_of };
+    match (&command.order, case.stage) {
+        (Order::Cordon { .. }, Stage::Serving | Stage::Suspect) => case.by_hand = Some(order),
+        (Order::Cordon { .. }, Stage::Held) => return refused("it is held; release it first"),
+        (Order::Cordon { .. }, _) => return refused("it is not in rotation"),
+        // Not taken out yet: the order to take it out is taken back.
+        (_, Stage::Serving | Stage::Suspect) if case.by_hand.is_some() => case.by_hand = None,
+        (_, Stage::Cordoned | Stage::Proving) => {
+            case.early = Some(order);
+            case.acknowledged = true;
+        }
+        _ => return refused("it is not out of rotation"),
+    }
+    FoldNote::Ordered { text: format!("{by} ordered {what}: {reason}") }
 }

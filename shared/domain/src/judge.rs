@@ -11,6 +11,7 @@ use crate::decide::{Action, Basis, Decision, Situation, decide};
 use crate::explanation::Explanation;
 use crate::fold::FoldNote;
 use crate::lint::{Finding, lint};
+use crate::modes::in_force;
 use crate::plan::{Plan, plan};
 use crate::policy::Policy;
 use crate::shadow::{Shadow, shadow};
@@ -33,6 +34,7 @@ pub struct Judgement {
 
 /// Decides, plans and lints, and draws up beside it what the modes of the policy keep from being done.
 pub fn judge(situation: &Situation, policy: &Policy) -> Judgement {
+    let policy = &*in_force(policy, &situation.state);
     let mut judgement = settle(situation, policy);
     judgement.shadow = shadow(&judgement, situation, policy, settle);
     judgement
@@ -270,6 +272,7 @@ fn record(
 
 /// What else the record says, all of it computed from the situation and the judgement.
 fn explanation(situation: &Situation, judgement: &Judgement, policy: &Policy) -> Value {
+    let policy = &*in_force(policy, &situation.state);
     let mut explanation = Explanation::of(situation, judgement, policy).in_record(situation.state.as_of);
     if let Some(shadow) = &judgement.shadow {
         explanation["unenforced"] = shadow.in_record();

@@ -16,6 +16,7 @@ pub mod gate;
 mod step;
 
 pub mod state;
+pub mod modes;
 pub mod fold;
 pub mod evidence;
 pub mod assess;
@@ -34,6 +35,7 @@ pub mod counterfactual;
 pub mod explanation;
 mod transition;
 pub mod audit;
+pub mod audit_line;
 pub mod explain;
 
 #[cfg(test)]

@@ -237,7 +237,9 @@ fn pace(step: &Step, decision: &Decision, situation: &Situation, found: &mut Fou
     };
     let newly_decided = state.cases.get(stamp).is_none_or(|before| before.decided_at.is_none());
     let another_out = state.cases.iter().any(|(other, case)| other != stamp && case.decided_at.is_some());
-    let approved = state.cases.get(stamp).is_some_and(|before| before.approval.is_some());
+    // An order to take it out is an approval; the floor and all else are judged like any other's.
+    let approved =
+        state.cases.get(stamp).is_some_and(|before| before.approval.is_some() || before.by_hand.is_some());
     if newly_decided && another_out && !approved {
         found(SafetyRule::S3, "another region is out already and nobody approved a second");
     }
@@ -272,6 +274,7 @@ fn cause_acts(step: &Step, decision: &Decision, policy: &Policy) -> bool {
         (_, Purpose::Removal) => match case.cause {
             Some(Cause::Gray) => acts(modes.gray),
             Some(Cause::HardLoss) => acts(modes.hard_loss),
+            Some(Cause::Order) => true,
             None => false,
         },
         (Effect::SetGate { .. } | Effect::SetOrigin { .. }, Purpose::Return) => {

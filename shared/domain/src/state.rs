@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::{CapacityFacts, EnabledState, GatedView, LoadFacts, OriginFacts, QuotaFacts, StampFacts};
 use crate::gate::GatePosition;
+use crate::modes::{ModeCause, OrderedMode};
 use crate::{
     EvidenceClass, FailureKind, Generation, ItemId, Measure, OperationId, StampId, Timestamp, Verdict,
     WorkloadId,
@@ -52,6 +53,8 @@ pub enum Cause {
     HardLoss,
     /// It fails more than its error budget.
     Gray,
+    /// An operator ordered it.
+    Order,
 }
 
 /// The case of one stamp.
@@ -114,6 +117,12 @@ pub struct StampCase {
     pub approval: Option<Approval>,
     /// An operator allowed the return although the budget was spent.
     pub acknowledged: bool,
+    /// An operator's order to take it out; until its return begins by an order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<ByHand>,
+    /// An operator's order to let it back before its window is over; until its return begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<ByHand>,
     /// Requests per second before the first symptom: what must be carried.
     pub demand_rps: f64,
     /// The latest own load samples, the oldest first, at most `LOAD_SAMPLES_MAX`.
@@ -202,6 +211,17 @@ pub struct OperatorHold {
     pub since: Timestamp,
     /// The stage it interrupts.
     pub resume: Stage,
+}
+
+/// An operator's order about one stamp.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ByHand {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// An operator's approval.
@@ -351,6 +371,9 @@ pub struct WorkloadState {
     pub freeze_ended_at: Option<Timestamp>,
     /// A pause in force.
     pub pause: Option<Pause>,
+    /// Modes that an operator changed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub modes: BTreeMap<ModeCause, OrderedMode>,
     /// No removals before this, after a gap in our own evidence.
     pub quiet_until: Option<Timestamp>,
     /// When an observer of ours last wrote.
@@ -396,6 +419,7 @@ impl WorkloadState {
             freeze: None,
             freeze_ended_at: None,
             pause: None,
+            modes: BTreeMap::new(),
             quiet_until: None,
             observed_at: None,
             last_removal_at: None,
@@ -427,6 +451,7 @@ impl WorkloadState {
             freeze: self.freeze,
             freeze_ended_at: self.freeze_ended_at,
             pause: self.pause.clone(),
+            modes: self.modes.clone(),
             quiet_until: self.quiet_until,
             observed_at: self.observed_at,
             last_removal_at: self.last_removal_at,
@@ -492,6 +517,8 @@ impl StampCase {
             awaiting_approval: None,
             approval: None,
             acknowledged: false,
+            by_hand: None,
+            early: None,
             demand_rps: 0.0,
             load_samples: VecDeque::new(),
             returned_at: None,

@@ -87,6 +87,7 @@ async fn played(text: &str) -> Report {
         speed: None,
         record: None,
         deaf_to: None,
+        operator_token: None,
         kill_at: vec![],
     };
     let with = play(&options, &mut Quiet).await.expect("the drill plays");

@@ -6,6 +6,7 @@ mod concurrency;
 pub mod fixtures;
 mod gates;
 mod ledger;
+mod lines;
 mod refusals;
 
 use adapters::{AuditStore, GateStore, Ledger};
@@ -25,6 +26,7 @@ pub async fn ledger_conformance<L: Ledger>(make: impl Fn() -> L) {
     ledger::knows_its_own_commit_again(&make()).await;
     ledger::lets_one_claim_win(&make()).await;
     ledger::keeps_the_audit_in_pages(&make()).await;
+    lines::finds_what_reading_everything_would(&make()).await;
     ledger::keeps_workloads_apart(&make()).await;
     ledger::gives_numbers_back_to_the_last_bit(&make()).await;
     refusals::refuses_records_that_do_not_chain(&make()).await;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
+use domain::audit_line::{AuditLine, AuditQuery};
 use domain::state::{STATE_SCHEMA, WorkloadState};
 use domain::{InboxItem, ItemId, Step, StepId, StoredStep, Timestamp, Transition, WorkloadId};
 use redb::{
@@ -12,6 +13,7 @@ use redb::{
 };
 
 use super::file::{File, broken};
+use super::lines::{self, Index};
 use crate::memory::rules::{
     self, AUDIT_SCHEMA, Head, ITEM_SCHEMA, InboxKey, Judgement, LEDGER, Prepared, Present, STEP_SCHEMA,
 };
@@ -27,7 +29,7 @@ const INBOX: TableDefinition<'_, (&str, u8, i64, &str), &[u8]> = TableDefinition
 const WAITING: TableDefinition<'_, (&str, &str), (u8, i64)> = TableDefinition::new("waiting");
 /// Consumed ids with their event time.
 const CONSUMED: TableDefinition<'_, (&str, &str), i64> = TableDefinition::new("consumed");
-const AUDIT: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("audit");
+pub(super) const AUDIT: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("audit");
 
 /// A ledger in one file. Clones share it; another process that opens it is refused.
 #[derive(Clone)]
@@ -46,9 +48,17 @@ impl EmbeddedLedger {
             transaction.open_table(WAITING)?;
             transaction.open_table(CONSUMED)?;
             transaction.open_table(AUDIT)?;
-            Ok(())
+            lines::catch_up(transaction)
         })
         .map(Self)
+    }
+
+    /// Runs `work` on the file, where it may block.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.0.run(work).await
     }
 }
 
@@ -104,6 +114,16 @@ impl Ledger for EmbeddedLedger {
     ) -> Result<Vec<AuditRecord>, StoreError> {
         let workload = workload.clone();
         self.0.run(move |database| audit(database, &workload, after, records_max)).await
+    }
+
+    async fn audit_lines(
+        &self,
+        workload: &WorkloadId,
+        query: &AuditQuery,
+        lines_max: usize,
+    ) -> Result<Vec<AuditLine>, StoreError> {
+        let (workload, query) = (workload.clone(), query.clone());
+        self.0.run(move |database| lines::find(&read(database)?, workload.as_str(), &query, lines_max)).await
     }
 
     async fn trim(&self, workload: &WorkloadId, before: Timestamp) -> Result<usize, StoreError> {
@@ -284,6 +304,7 @@ struct Tables<'txn> {
     waiting: Table<'txn, (&'static str, &'static str), (u8, i64)>,
     consumed: Table<'txn, (&'static str, &'static str), i64>,
     audit: Table<'txn, (&'static str, u64), &'static [u8]>,
+    index: Index<'txn>,
 }
 
 impl<'txn> Tables<'txn> {
@@ -296,6 +317,7 @@ impl<'txn> Tables<'txn> {
             waiting: transaction.open_table(WAITING).map_err(failed)?,
             consumed: transaction.open_table(CONSUMED).map_err(failed)?,
             audit: transaction.open_table(AUDIT).map_err(failed)?,
+            index: Index::open(transaction).map_err(failed)?,
         })
     }
 
@@ -317,6 +339,7 @@ impl<'txn> Tables<'txn> {
         }
         if let (Some(record), Some(document)) = (&transition.audit, &prepared.audit) {
             self.audit.insert((name, record.seq), document.as_slice()).map_err(failed)?;
+            self.index.add(name, record).map_err(failed)?;
         }
         Ok(())
     }

@@ -2,12 +2,15 @@
 //! the gates in a directory that other processes read. Same rules and same results as the stores in memory.
 
 mod audit;
+mod chain;
 mod file;
 mod gates;
 mod ledger;
+mod lines;
 #[cfg(test)]
 mod temporary;
 
 pub use audit::EmbeddedAudit;
+pub use chain::{ChainWalk, walk_lines};
 pub use gates::{EmbeddedGateReader, EmbeddedGates};
 pub use ledger::EmbeddedLedger;

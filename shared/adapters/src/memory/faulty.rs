@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
+use domain::audit_line::{AuditLine, AuditQuery};
 use domain::{
     GateDocument, InboxItem, ItemId, StampId, Step, StepId, StoredStep, Timestamp, Transition, WorkloadId,
 };
@@ -131,6 +132,16 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
     ) -> Result<Vec<AuditRecord>, StoreError> {
         self.switch.admit(rules::LEDGER)?;
         self.inner.audit(workload, after, records_max).await
+    }
+
+    async fn audit_lines(
+        &self,
+        workload: &WorkloadId,
+        query: &AuditQuery,
+        lines_max: usize,
+    ) -> Result<Vec<AuditLine>, StoreError> {
+        self.switch.admit(rules::LEDGER)?;
+        self.inner.audit_lines(workload, query, lines_max).await
     }
 
     async fn trim(&self, workload: &WorkloadId, before: Timestamp) -> Result<usize, StoreError> {

@@ -20,6 +20,9 @@ const SLICE_SINKS: Duration = Duration::from_secs(60);
 /// In rotation: is there reason to take it out?
 pub(super) fn serving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
     let assessment = world.assessment(stamp);
+    if case.by_hand.is_some() {
+        return by_hand(world, stamp, case);
+    }
     match &assessment.condition {
         Condition::Healthy | Condition::Unobserved if assessment.platform_active => {
             suspect(world, case, world.as_of())
@@ -136,6 +139,29 @@ fn cordon(
     (case, act(Action::Cordon { cause, by: by.clone() }))
 }
 
+/// An operator ordered it out. Neither confirmation, velocity, budget nor mode is asked; pause, freeze, floor and harm are.
+/// It leaves as a gray stamp does: the survivors grow first.
+fn by_hand(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
+    let allowed = removal_is_allowed(world).and_then(|()| world.gate_permission(stamp));
+    if let Err(reason) = allowed {
+        return (case, hold(reason));
+    }
+    let regions_min = usize::try_from(world.policy.capacity.regions_min).unwrap_or(usize::MAX);
+    let others = world.others_serving_now(stamp).len();
+    if others == 0 || others < regions_min {
+        return (case, hold(HoldReason::LastServing));
+    }
+    let as_of = world.as_of();
+    case.stage = Stage::Evacuating;
+    case.since = as_of;
+    case.cause = Some(Cause::Order);
+    case.decided_at = Some(as_of);
+    case.awaiting_approval = None;
+    case.approval = None;
+    case.ready_deadline = Some(as_of + world.policy.gray.ready_deadline.get());
+    (case, act(Action::Cordon { cause: Cause::Order, by: Rule::Ordered }))
+}
+
 /// Front Door has moved its load, and taking the rest does no more harm than leaving it.
 fn leaves_at_once(world: &World<'_>, stamp: &StampId) -> bool {
     world.assessment(stamp).is_dropped_by_front_door() && !world.harm_of_removal(stamp, 0).exceeds()
@@ -202,7 +228,8 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
     if let Err(reason) = removal_is_allowed(world).and_then(|()| world.gate_permission(stamp)) {
         return (case, hold(reason));
     }
-    if recovered_before_the_gate(world, stamp) {
+    let ordered = case.by_hand.is_some();
+    if !ordered && recovered_before_the_gate(world, stamp) {
         return abandon(world, case);
     }
     if let Some(back) = give_back(world, stamp, &case) {
@@ -210,7 +237,7 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
     }
     let contradicted =
         matches!(world.assessment(stamp).condition, Condition::Suspicious { contradicted_by: Some(_), .. });
-    if contradicted || world.has_turned_well(stamp) {
+    if !ordered && (contradicted || world.has_turned_well(stamp)) {
         // In a good moment nothing more is taken away; it goes on if the bad ones come back.
         return (case, wait(WaitReason::Recovery, None));
     }

@@ -142,7 +142,11 @@ pub(super) fn proving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -
         open(world, &mut case, slice, GatePosition::from_percent(percent));
         return (case, act(Action::ReturnEarly { percent }));
     }
-    let due = window.started_at + Duration::from_secs(window.needs_s + window.paused_s);
+    let due = match &case.early {
+        // Healthy it must be all the same, and each slice is watched.
+        Some(_) => world.as_of(),
+        None => window.started_at + Duration::from_secs(window.needs_s + window.paused_s),
+    };
     if world.as_of() < due || !observed {
         return (case, wait(WaitReason::Window, Some(due)));
     }
@@ -193,6 +197,7 @@ fn harm_of_step_back(world: &World<'_>, stamp: &StampId, case: &StampCase, why: 
 fn may_return_early(world: &World<'_>, stamp: &StampId, case: &StampCase) -> bool {
     let budget_spent = budget_is_spent(world, case) && !case.acknowledged;
     !world.is_paused()
+        && case.by_hand.is_none()
         && !crate::capacity::is_draining(world.state, stamp)
         && world.gate_permission(stamp).is_ok()
         && !budget_spent
@@ -248,6 +253,9 @@ fn may_return(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Result<()
         return Err(hold(HoldReason::Draining));
     }
     world.gate_permission(stamp).map_err(hold)?;
+    if case.by_hand.is_some() && case.early.is_none() {
+        return Err(hold(HoldReason::Operator));
+    }
     if budget_is_spent(world, case) && !case.acknowledged {
         return Err(hold(HoldReason::NeedsAcknowledgement));
     }
@@ -401,6 +409,9 @@ fn open(world: &World<'_>, case: &mut StampCase, slice: u32, position: GatePosit
     case.gate = position;
     case.ramp = Some(RampRun { slice, since: as_of, emergency: false });
     case.edge_from = Some(as_of + EDGE_FORGETS_AFTER);
+    // Its return has begun: whoever took it out, or let it back early, has been obeyed.
+    case.by_hand = None;
+    case.early = None;
 }
 
 /// The first slice that lets more in than the gate does now. A stamp that was evacuated only in part carries a share of

@@ -80,6 +80,8 @@ impl World<'_> {
         match cause {
             Cause::HardLoss => self.policy.modes.hard_loss,
             Cause::Gray => self.policy.modes.gray,
+            // Who orders it has decided already.
+            Cause::Order => Mode::Act,
         }
     }
 

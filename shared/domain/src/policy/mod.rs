@@ -331,8 +331,26 @@ pub struct Speaker {
 pub struct NotifyTarget {
     /// For the reader.
     pub name: String,
-    /// Where CloudEvents are posted.
+    /// Where they are posted.
     pub url: String,
+    /// How they are written: CloudEvents where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<NotifyFormat>,
+    /// The address of the operator's page, up to `operator`, for links in a chat's message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
+}
+
+/// How a notification is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotifyFormat {
+    /// CloudEvents 1.0, structured: every told record.
+    CloudEvents,
+    /// A chat's incoming webhook that takes `text`, as Slack and others do: news only.
+    Slack,
+    /// An Adaptive Card, as a Teams workflow takes it: news only.
+    Teams,
 }
 
 impl Policy {

@@ -9,3 +9,4 @@ mod modes;
 mod explanation;
 mod properties;
 mod stray;
+mod by_hand;

@@ -1,0 +1,204 @@
+//! How a record is written to each kind of receiver. A chat gets news and a link; whoever takes CloudEvents gets all that is
+//! told, and decides for himself.
+
+use std::collections::BTreeSet;
+
+use domain::audit::AuditRecord;
+use domain::notice::Notice;
+use domain::policy::{NotifyFormat, NotifyTarget};
+use serde_json::{Value, json};
+
+use super::kinds;
+
+/// The type of the events. Receivers filter on it; a change of the data's shape changes it.
+const EVENT_TYPE: &str = "io.cordon.transition.v1";
+
+/// Reasons of one message in a chat; the record has all of them.
+const REASONS_MAX: usize = 6;
+
+/// The content type of a target's messages.
+pub(super) const fn content_type(target: &NotifyTarget) -> &'static str {
+    match target.format {
+        None | Some(NotifyFormat::CloudEvents) => "application/cloudevents+json; charset=utf-8",
+        Some(NotifyFormat::Slack | NotifyFormat::Teams) => "application/json; charset=utf-8",
+    }
+}
+
+/// The message of a record; none where this target is not told of it: a step's end is no news to a chat.
+pub(super) fn body(target: &NotifyTarget, record: &AuditRecord, incident: Option<u64>) -> Option<Value> {
+    let kinds = kinds(record).unwrap_or_default();
+    let news = kinds.iter().any(|kind| *kind != Notice::Noted && *kind != Notice::Observed);
+    match target.format {
+        None | Some(NotifyFormat::CloudEvents) => Some(cloud_event(record, incident)),
+        Some(NotifyFormat::Slack) => news.then(|| slack(target, record, &kinds, incident)),
+        Some(NotifyFormat::Teams) => news.then(|| teams(target, record, &kinds, incident)),
+    }
+}
+
+/// A record as a CloudEvent. Without the situation: that is for who re-runs the decision, not for a chat channel. The
+/// extension attribute `incident` is the same for all records of one.
+fn cloud_event(record: &AuditRecord, incident: Option<u64>) -> Value {
+    let mut event = json!({
+        "specversion": "1.0",
+        "id": record.id,
+        "source": format!("/cordon/{}", record.workload),
+        "type": EVENT_TYPE,
+        "subject": format!("{}/{}", record.workload, record.seq),
+        "time": record.at,
+        "datacontenttype": "application/json",
+        "data": {
+            "workload": record.workload,
+            "seq": record.seq,
+            "generation": record.generation,
+            "headline": record.headline,
+            "because": record.because,
+            "decision": record.decision,
+            "findings": record.findings,
+            "steps": record.steps,
+            "explanation": record.explanation,
+        }
+    });
+    if let Some(first) = incident {
+        event["incident"] = json!(format!("{}/{first}", record.workload));
+    }
+    event
+}
+
+/// The first line: what kind of news, of which workload and incident. The same incident begins the same way, so that a chat
+/// can be searched and grouped by it.
+fn title(record: &AuditRecord, kinds: &BTreeSet<Notice>, incident: Option<u64>) -> String {
+    let incident = incident.map(|first| format!(" incident {first}")).unwrap_or_default();
+    format!("[{}{incident}] {}: {}", record.workload, kind(kinds), record.headline)
+}
+
+/// What needs a person comes first.
+fn kind(kinds: &BTreeSet<Notice>) -> &'static str {
+    let of = |kind: &Notice| kinds.contains(kind);
+    let all = [
+        (Notice::NeedsApproval, "needs approval"),
+        (Notice::NeedsAcknowledgement, "needs acknowledgement"),
+        (Notice::Frozen, "frozen"),
+        (Notice::Cordoned, "cordoned"),
+        (Notice::CannotGrow, "capacity short"),
+        (Notice::Returned, "re-admission"),
+        (Notice::Held, "held"),
+        (Notice::Advised, "advised, not done"),
+    ];
+    all.iter().find(|(kind, _)| of(kind)).map_or("noted", |(_, words)| words)
+}
+
+fn reasons(record: &AuditRecord) -> Vec<&str> {
+    record.because.iter().map(String::as_str).take(REASONS_MAX).collect()
+}
+
+/// Where to look, and for what needs approval where to give it.
+fn link(target: &NotifyTarget, record: &AuditRecord, kinds: &BTreeSet<Notice>) -> Option<String> {
+    let page = target.page.as_deref()?.trim_end_matches('/');
+    let needs = kinds.contains(&Notice::NeedsApproval) || kinds.contains(&Notice::NeedsAcknowledgement);
+    Some(if needs { format!("{page}/status") } else { format!("{page}/audit/{}", record.seq) })
+}
+
+fn slack(
+    target: &NotifyTarget,
+    record: &AuditRecord,
+    kinds: &BTreeSet<Notice>,
+    incident: Option<u64>,
+) -> Value {
+    // Slack's own three characters; with them escaped nothing from outside becomes a link or a mention.
+    let plain = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut lines = vec![plain(&title(record, kinds, incident))];
+    lines.extend(reasons(record).iter().map(|reason| format!("- {}", plain(reason))));
+    lines.extend(link(target, record, kinds).map(|link| format!("<{link}|Open the page>")));
+    json!({ "text": lines.join("\n") })
+}
+
+fn teams(
+    target: &NotifyTarget,
+    record: &AuditRecord,
+    kinds: &BTreeSet<Notice>,
+    incident: Option<u64>,
+) -> Value {
+    // A card's text is a subset of Markdown: brackets are what makes a link of it.
+    let plain = |text: &str| text.replace(['[', ']', '<', '>', '`', '*', '_'], " ");
+    let block = |text: String| json!({ "type": "TextBlock", "text": text, "wrap": true });
+    let mut body = vec![json!({
+        "type": "TextBlock", "size": "medium", "weight": "bolder", "wrap": true,
+        "text": plain(&title(record, kinds, incident)),
+    })];
+    body.extend(reasons(record).iter().map(|reason| block(plain(reason))));
+    let actions: Vec<Value> = link(target, record, kinds)
+        .map(|url| json!({ "type": "Action.OpenUrl", "title": "Open the page", "url": url }))
+        .into_iter()
+        .collect();
+    json!({
+        "type": "message",
+        "attachments": [{
+            "contentType": "application/vnd.microsoft.card.adaptive",
+            "content": {
+                "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                "type": "AdaptiveCard", "version": "1.4", "body": body, "actions": actions,
+            },
+        }],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Generation, Timestamp};
+
+    fn record(notices: Value) -> AuditRecord {
+        AuditRecord {
+            id: "1".into(),
+            schema: 1,
+            workload: "contoso-shoes".into(),
+            seq: 7,
+            previous: String::new(),
+            generation: Generation { epoch: 1, n: 7 },
+            at: Timestamp::from_secs(60),
+            headline: "eastus2: held <!channel> [x](http://evil)".into(),
+            because: vec!["because".into()],
+            decision: Value::Null,
+            findings: Value::Null,
+            steps: Value::Null,
+            explanation: json!({ "notices": notices }),
+            consumed: vec![],
+            situation: Value::Null,
+            policy_hash: String::new(),
+            hash: String::new(),
+        }
+    }
+
+    fn target(format: NotifyFormat) -> NotifyTarget {
+        let page = Some("https://cordon.example/api/operator/".into());
+        NotifyTarget { name: "x".into(), url: "https://x".into(), format: Some(format), page }
+    }
+
+    #[test]
+    fn a_chat_gets_news_with_the_way_to_act_and_nothing_that_an_alert_made_up() {
+        let record = record(json!(["needs_approval", "noted"]));
+        let slack = body(&target(NotifyFormat::Slack), &record, Some(2)).unwrap()["text"].to_string();
+        assert!(
+            slack.contains("[contoso-shoes incident 2] needs approval: eastus2: held &lt;!channel&gt;"),
+            "{slack}"
+        );
+        assert!(slack.contains("<https://cordon.example/api/operator/status|Open the page>"), "{slack}");
+        let teams = body(&target(NotifyFormat::Teams), &record, Some(2)).unwrap().to_string();
+        assert!(!teams.contains("](http"), "{teams}");
+        assert!(teams.contains("Action.OpenUrl"), "{teams}");
+    }
+
+    #[test]
+    fn the_end_of_a_step_is_no_news_to_a_chat() {
+        let record = record(json!(["noted"]));
+        assert!(body(&target(NotifyFormat::Slack), &record, None).is_none());
+        assert!(body(&target(NotifyFormat::Teams), &record, None).is_none());
+        assert!(body(&target(NotifyFormat::CloudEvents), &record, None).is_some());
+    }
+
+    #[test]
+    fn a_cloud_event_names_its_incident() {
+        let event = body(&target(NotifyFormat::CloudEvents), &record(json!(["cordoned"])), Some(2)).unwrap();
+        assert_eq!(event["incident"], "contoso-shoes/2");
+    }
+}

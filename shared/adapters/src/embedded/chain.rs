@@ -1,0 +1,361 @@
+//! The chain of an embedded audit, checked where it lies: each record's text is hashed as it is stored, so that a hundred
+//! thousand records are a matter of a second or two. What does not match is read in full before it is called broken.
+
+use std::num::NonZero;
+use std::thread;
+
+use domain::WorkloadId;
+use domain::audit::AuditRecord;
+use redb::{Database, ReadableDatabase};
+use sha2::{Digest, Sha256};
+
+use super::file::broken;
+use super::ledger::{AUDIT, EmbeddedLedger};
+use crate::StoreError;
+use crate::memory::rules::{self, AUDIT_SCHEMA, LEDGER};
+
+/// Broken places that are named; a file that is wholly something else has as many as records.
+const BROKEN_MAX: usize = 100;
+
+/// What a walk along the chain found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChainWalk {
+    /// Records walked.
+    pub records: u64,
+    /// Bytes hashed.
+    pub bytes: u64,
+    /// Number and hash of the first.
+    pub first: Option<(u64, String)>,
+    /// Number and hash of the last.
+    pub last: Option<(u64, String)>,
+    /// What is broken, with the number of the record.
+    pub broken: Vec<(u64, String)>,
+}
+
+/// What one record contributes to the chain.
+struct Link {
+    seq: u64,
+    previous: String,
+    hash: String,
+    wrong: Option<String>,
+}
+
+impl EmbeddedLedger {
+    /// Walks the chain of a workload, on every processor.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn walk_chain(&self, workload: &WorkloadId) -> Result<ChainWalk, StoreError> {
+        let workload = workload.clone();
+        self.run(move |database| walk(database, workload.as_str())).await
+    }
+}
+
+/// Checks records that are not in a file of ours, such as the lines of an export, the oldest first. Blank lines count for
+/// nothing.
+pub fn walk_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> ChainWalk {
+    let mut walk = ChainWalk::default();
+    let mut links = Vec::new();
+    let mut first = None;
+    for (number, line) in (0u64..).zip(lines.filter(|line| !line.trim_ascii().is_empty())) {
+        walk.bytes += u64::try_from(line.len()).unwrap_or(0);
+        // An export may start anywhere; from there on each line has its place.
+        let start = *first.get_or_insert_with(|| {
+            serde_json::from_slice::<AuditRecord>(line).map_or(1, |record| record.seq)
+        });
+        links.push(link(start + number, line.trim_ascii()));
+    }
+    join(&mut walk, links);
+    walk
+}
+
+fn walk(database: &Database, workload: &str) -> Result<ChainWalk, StoreError> {
+    let (first, last) = bounds(database, workload)?;
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    let workers = u64::try_from(workers).unwrap_or(1);
+    let share = (last - first + 1).div_ceil(workers).max(1);
+    let parts: Vec<Result<(u64, Vec<Link>), StoreError>> = thread::scope(|scope| {
+        let started: Vec<_> = (0..workers)
+            .map(|worker| {
+                let from = first + worker * share;
+                scope.spawn(move || part(database, workload, from, from.saturating_add(share)))
+            })
+            .collect();
+        let ended = started.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .map(|part| part.unwrap_or_else(|_| Err(rules::unavailable(LEDGER, "a walker stopped"))))
+            .collect()
+    });
+    let mut walk = ChainWalk::default();
+    let mut links = Vec::new();
+    for part in parts {
+        let (bytes, part) = part?;
+        walk.bytes += bytes;
+        links.extend(part);
+    }
+    join(&mut walk, links);
+    Ok(walk)
+}
+
+fn bounds(database: &Database, workload: &str) -> Result<(u64, u64), StoreError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let table = transaction.open_table(AUDIT).map_err(failed)?;
+    let mut range = table.range((workload, 0)..=(workload, u64::MAX)).map_err(failed)?;
+    let first = range.next().transpose().map_err(failed)?.map(|(key, _)| key.value().1);
+    let last = range.next_back().transpose().map_err(failed)?.map(|(key, _)| key.value().1);
+    let first = first.unwrap_or(1);
+    Ok((first, last.unwrap_or(first)))
+}
+
+fn part(database: &Database, workload: &str, from: u64, until: u64) -> Result<(u64, Vec<Link>), StoreError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let table = transaction.open_table(AUDIT).map_err(failed)?;
+    let mut links = Vec::new();
+    let mut bytes = 0;
+    for entry in table.range((workload, from)..(workload, until)).map_err(failed)? {
+        let (key, document) = entry.map_err(failed)?;
+        let document = document.value();
+        bytes += u64::try_from(document.len()).unwrap_or(0);
+        links.push(stored_link(key.value().1, document));
+    }
+    Ok((bytes, links))
+}
+
+/// The link of a stored document: the record in its envelope.
+fn stored_link(seq: u64, document: &[u8]) -> Link {
+    let fast = || {
+        let parts = members(document)?;
+        let [(b"schema", schema), (b"body", body)] = parts.as_slice() else { return None };
+        if *schema == AUDIT_SCHEMA.to_string().as_bytes() { as_written(seq, body) } else { None }
+    };
+    fast().unwrap_or_else(|| {
+        let read = rules::decode::<AuditRecord>(LEDGER, "audit record", AUDIT_SCHEMA, document);
+        let written = |record: &AuditRecord| rules::encode(LEDGER, "audit record", AUDIT_SCHEMA, record).ok();
+        in_full(seq, document, read.map_err(|error| chain_of(&error)), written)
+    })
+}
+
+fn link(seq: u64, text: &[u8]) -> Link {
+    as_written(seq, text).unwrap_or_else(|| {
+        let read = serde_json::from_slice::<AuditRecord>(text).map_err(|error| error.to_string());
+        in_full(seq, text, read, |record| serde_json::to_vec(record).ok())
+    })
+}
+
+/// The slow way, which knows what is wrong.
+fn in_full(
+    seq: u64,
+    text: &[u8],
+    read: Result<AuditRecord, String>,
+    written: impl Fn(&AuditRecord) -> Option<Vec<u8>>,
+) -> Link {
+    match read {
+        Ok(record) => {
+            let altered = record.content_hash() != record.hash;
+            let misnamed =
+                record.id != format!("{:010}-{}", record.seq, record.hash.get(..16).unwrap_or_default());
+            let rewritten = written(&record).is_none_or(|again| again != text);
+            let wrong = match (altered, misnamed) {
+                _ if record.seq != seq => Some("is not the record of its place"),
+                (true, _) => Some("was changed after it was written: its content does not match its hash"),
+                (_, true) => {
+                    Some("was changed after it was written: its id is not made of its number and hash")
+                }
+                _ if rewritten => {
+                    Some("was changed after it was written: it reads the same, and is not as we write it")
+                }
+                _ => None,
+            };
+            Link { seq, previous: record.previous, hash: record.hash, wrong: wrong.map(str::to_owned) }
+        }
+        Err(why) => {
+            let wrong = Some(format!("cannot be read: {why}"));
+            Link { seq, previous: String::new(), hash: String::new(), wrong }
+        }
+    }
+}
+
+fn chain_of(error: &StoreError) -> String {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    cause.unwrap_or_else(|| error.to_string())
+}
+
+/// The link of a record whose text, put in the order of its keys with empty id and hash, has the hash that it names; none
+/// if it is not so, or not in the form in which we write.
+fn as_written(seq: u64, body: &[u8]) -> Option<Link> {
+    let mut fields = members(body)?;
+    fields.sort_by_key(|(name, _)| *name);
+    let of = |wanted: &[u8]| fields.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
+    let text = |value: &[u8]| {
+        Some(std::str::from_utf8(value).ok()?.strip_prefix('"')?.strip_suffix('"')?.to_owned())
+    };
+    let (hash, previous) = (text(of(b"hash")?)?, text(of(b"previous")?)?);
+    let named: u64 = std::str::from_utf8(of(b"seq")?).ok()?.parse().ok()?;
+    let mut digest = Sha256::new();
+    digest.update(b"{");
+    for (index, (name, value)) in fields.iter().enumerate() {
+        digest.update(if index == 0 { "\"" } else { ",\"" });
+        digest.update(name);
+        digest.update(b"\":");
+        digest.update(if matches!(*name, b"hash" | b"id") { b"\"\"" } else { *value });
+    }
+    digest.update(b"}");
+    let found: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let id = format!("{named:010}-{}", hash.get(..16)?);
+    let good = found == hash && text(of(b"id")?)? == id && named == seq;
+    good.then_some(Link { seq: named, previous, hash, wrong: None })
+}
+
+/// The members of a compact JSON object, names without their quotes; none if it is not one, or a name is escaped.
+fn members(object: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    let inner = object.strip_prefix(b"{")?.strip_suffix(b"}")?;
+    let mut members = Vec::with_capacity(18);
+    let mut rest = inner;
+    while !rest.is_empty() {
+        let named = rest.strip_prefix(b"\"")?;
+        let end = named.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        let name = &named[..end];
+        let value = named[end..].strip_prefix(b"\":")?;
+        let length = value_length(value)?;
+        members.push((name, &value[..length]));
+        rest = match value[length..].split_first() {
+            None => b"",
+            Some((b',', [])) => return None,
+            Some((b',', more)) => more,
+            Some(_) => return None,
+        };
+    }
+    Some(members)
+}
+
+/// Where a value ends: at the first comma outside of its own brackets and strings.
+fn value_length(text: &[u8]) -> Option<usize> {
+    let (mut depth, mut at) = (0usize, 0usize);
+    while at < text.len() {
+        match text[at] {
+            b'"' => {
+                at += 1;
+                while *text.get(at)? != b'"' {
+                    at += if text[at] == b'\\' { 2 } else { 1 };
+                }
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.checked_sub(1)?,
+            b',' if depth == 0 => return Some(at),
+            _ => {}
+        }
+        at += 1;
+    }
+    (depth == 0).then_some(at)
+}
+
+/// Holds each link against the one before it.
+fn join(walk: &mut ChainWalk, links: Vec<Link>) {
+    let mut before: Option<(u64, String)> = None;
+    for link in links {
+        walk.records += 1;
+        let follows = match &before {
+            // A trimmed ledger starts later; its first record names what it follows.
+            None => link.seq != 1 || link.previous.is_empty(),
+            Some((seq, hash)) => link.seq == seq + 1 && (link.previous == *hash || hash.is_empty()),
+        };
+        let wrong = match link.wrong {
+            Some(wrong) => Some(wrong),
+            None if !follows => Some(
+                "does not follow the one before it: a record is missing or was put in between".to_owned(),
+            ),
+            None => None,
+        };
+        if let Some(wrong) = wrong.filter(|_| walk.broken.len() < BROKEN_MAX) {
+            walk.broken.push((link.seq, wrong));
+        }
+        if walk.first.is_none() {
+            walk.first = Some((link.seq, link.hash.clone()));
+        }
+        before = Some((link.seq, link.hash));
+    }
+    walk.last = before;
+}
+
+fn failed(error: impl Into<redb::Error>) -> StoreError {
+    broken(LEDGER, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Generation, Timestamp};
+
+    fn record(seq: u64, previous: &str) -> AuditRecord {
+        AuditRecord {
+            id: String::new(),
+            schema: 1,
+            workload: WorkloadId::new("contoso-shoes"),
+            seq,
+            previous: previous.to_owned(),
+            generation: Generation { epoch: 1, n: seq },
+            at: Timestamp::from_secs(60),
+            headline: "say \"no\" \\ {[,]} \u{e9}".to_owned(),
+            because: vec!["a, b".to_owned()],
+            decision: serde_json::json!({"b": [1, {"c": "}"}], "a": 423.209_170_872_713_23}),
+            findings: serde_json::json!([]),
+            steps: serde_json::Value::Null,
+            explanation: serde_json::Value::Null,
+            consumed: vec![],
+            situation: serde_json::json!({"rps": 1.5, "a": null}),
+            policy_hash: "00".to_owned(),
+            hash: String::new(),
+        }
+        .sealed()
+    }
+
+    fn export() -> Vec<u8> {
+        let first = record(1, "");
+        let second = record(2, &first.hash);
+        let third = record(3, &second.hash);
+        let lines = [first, second, third].map(|record| serde_json::to_string(&record).unwrap());
+        lines.join("\n").into_bytes()
+    }
+
+    fn walked(text: &[u8]) -> ChainWalk {
+        walk_lines(text.split(|byte| *byte == b'\n'))
+    }
+
+    #[test]
+    fn what_is_whole_is_taken_as_it_is_written() {
+        let text = export();
+        let walk = walked(&text);
+        assert_eq!((walk.records, walk.broken.clone()), (3, vec![]));
+        for line in text.split(|byte| *byte == b'\n') {
+            assert!(
+                as_written(walk.records, line).is_some()
+                    || as_written(1, line).is_some()
+                    || as_written(2, line).is_some()
+            );
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_of_every_byte_is_found_and_its_record_named() {
+        let text = export();
+        let line_of = |at: usize| text[..at].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        for at in (0..text.len()).filter(|at| text[*at] != b'\n') {
+            for bit in [0, 3, 6] {
+                let mut flipped = text.clone();
+                flipped[at] ^= 1 << bit;
+                if flipped[at] == b'\n' {
+                    continue;
+                }
+                let walk = walked(&flipped);
+                let named: Vec<u64> = walk.broken.iter().map(|(seq, _)| *seq).collect();
+                let line = line_of(at);
+                let first_number = line == 1 && named.len() > 1;
+                assert!(
+                    named.first() == Some(&line) || first_number,
+                    "byte {at} bit {bit} of line {line}: {:?}",
+                    walk.broken
+                );
+            }
+        }
+    }
+}
