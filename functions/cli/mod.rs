@@ -29,7 +29,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub use environment::Environment;
 pub use policy_file::PolicyRefused;
-pub use settings::{RoleKind, StampSettings, controller_settings, role, stamp_settings};
+pub use settings::{RoleKind, StampSettings, callers, controller_settings, role, stamp_settings};
 
 /// How a command ended; the module's table says what each means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use adapters::embedded::EmbeddedGateReader;
 use adapters::{Clock, ManualClock, SystemClock};
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -14,10 +13,11 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::{
-    RoleKind, StampSettings, controller_settings, controller_with, host_port, role, stamp_settings,
+    RoleKind, StampSettings, callers, controller_settings, controller_with, host_port, role, stamp_settings,
 };
 use super::{Environment, Exit, policy_file, spool};
 use crate::assemble::{self, ClockKind, ControllerSettings, StoreKind};
+use crate::edge::entra::Callers;
 use crate::edge::{App, Role, router};
 use crate::local;
 use crate::page::StatusPage;
@@ -67,7 +67,7 @@ pub(super) async fn handler(environment: &Environment) -> anyhow::Result<Infalli
     let served = match role(environment)? {
         RoleKind::Controller => {
             let settings = controller_settings(environment)?;
-            let (app, data) = controller_app(&settings)?;
+            let (app, data) = controller_app(&settings, callers(environment)?)?;
             let served = assemble::serve(Arc::clone(&app), port).await?;
             if let Some(data) = data {
                 tokio::spawn(spool::watch(app, data));
@@ -91,7 +91,7 @@ pub(super) async fn serve(
     log_json(environment)?;
     let policies = policy_file::read_all(&args.policy)?;
     let settings = controller_with(environment, policies, StoreKind::Embedded(args.data.clone()))?;
-    let (app, _) = controller_app(&settings)?;
+    let (app, _) = controller_app(&settings, callers(environment)?)?;
     let (address, server) = assemble::serve(Arc::clone(&app), args.port).await?;
     writeln!(err, "cordon: the page is at http://{address}/api/operator/status; stop with Ctrl-C")?;
     let scheduler = local::run(Arc::clone(&app), address, Some(args.data.clone()));
@@ -123,12 +123,16 @@ pub(super) async fn stamp_health(
     }
 }
 
-fn controller_app(settings: &ControllerSettings) -> anyhow::Result<(Arc<App>, Option<PathBuf>)> {
+fn controller_app(
+    settings: &ControllerSettings,
+    callers: Callers,
+) -> anyhow::Result<(Arc<App>, Option<PathBuf>)> {
     let data = match &settings.store {
         StoreKind::Embedded(directory) => Some(directory.clone()),
-        StoreKind::Memory => None,
+        // Orders go by the operator's API then, not by a directory.
+        _ => None,
     };
-    let app = assemble::controller(settings, Some(Arc::new(StatusPage)))?;
+    let app = assemble::guarded_controller(settings, Some(Arc::new(StatusPage)), callers)?;
     Ok((app, data))
 }
 
@@ -140,15 +144,13 @@ fn stamp_app(settings: StampSettings) -> anyhow::Result<Arc<App>> {
             (Arc::clone(&manual) as Arc<dyn Clock>, Some(manual))
         }
     };
-    // One directory is both the replica and the write region.
-    let gates = Arc::new(EmbeddedGateReader::new(settings.gates));
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
         .context("build the HTTP client")?;
-    let replica: Arc<dyn adapters::GateReader> = Arc::clone(&gates) as _;
-    let service = StampService::new(settings.config, clock, replica, gates, http);
+    let (replica, write_region) = assemble::gate_readers(&settings.gates)?;
+    let service = StampService::new(settings.config, clock, replica, write_region, http);
     Ok(Arc::new(App { role: Role::Stamp(Arc::new(service)), invocation_clock }))
 }
 

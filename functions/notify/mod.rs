@@ -25,7 +25,7 @@ const EVENT_TYPE: &str = "io.cordon.transition.v1";
 /// When the envelope is not what the host promises.
 pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
     let records: Vec<AuditRecord> =
-        envelope.batch("documents")?.into_iter().filter_map(audit_record).filter(is_told).collect();
+        envelope.batch("documents")?.into_iter().filter_map(readable).filter(is_told).collect();
     let mut posts = JoinSet::new();
     for policy in app.controllers.policies() {
         let theirs: Vec<AuditRecord> =
@@ -41,6 +41,11 @@ pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, Func
         }
     }
     Ok(reply)
+}
+
+/// What cannot be read cannot be told; `publish_audit` has said so already.
+fn readable(document: Value) -> Option<AuditRecord> {
+    audit_record(document)?.ok()
 }
 
 /// Posts the records to one target in their order; after the first failure the rest would fail the same way.
