@@ -35,7 +35,7 @@ fn emulator() -> CosmosEmulator {
 fn throttled(units: u64, observer: Option<Arc<dyn RequestObserver>>) -> CosmosEmulator {
     let charging = RequestUnitChargingModel {
         read_base_ru: 20.0,
-        create_base_ru: 150.0,
+        create_base_ru: 390.0,
         ..RequestUnitChargingModel::default()
     };
     let settings =
