@@ -87,7 +87,7 @@ pub struct EntraSettings {
 
 /// Who may call the webhooks.
 #[derive(Debug)]
-pub struct Callers(Option<Entra>);
+pub struct Callers(Option<Box<Entra>>);
 
 #[derive(Debug)]
 struct Entra {
@@ -144,7 +144,7 @@ impl Callers {
 
     /// Tokens count, too.
     pub fn with_tokens(settings: EntraSettings) -> Self {
-        Self(Some(Entra { settings, keys: Mutex::default() }))
+        Self(Some(Box::new(Entra { settings, keys: Mutex::default() })))
     }
 
     /// What to answer to a call that is not let in; none for one that is.

@@ -161,7 +161,8 @@ async fn committed_through(faults: Vec<Arc<FaultInjectionRule>>, what: &str) {
     let emulator = emulator();
     let ledger = CosmosLedger::new(emulator.account_near(None, faults.clone()));
     let workload = workload();
-    ledger.append(&workload, &[item("a", 1)]).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    let appended = ledger.append(&workload, &[item("a", 1)]).await;
+    assert!(appended.is_ok(), "{what}: {appended:?}");
     let mut first = audited(follow(None, "first"), "cordon");
     first.steps = vec![created("1-0")];
     first.consumed = vec![ItemId::new("a")];

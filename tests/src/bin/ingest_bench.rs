@@ -154,8 +154,11 @@ async fn app(store: StoreKind) -> Arc<App> {
     let app = assemble::controller(&settings, None).expect("the controller is assembled");
     let now = Timestamp::parse(NOW).expect("a time");
     app.invocation_clock.as_ref().expect("an invocation's clock").set(now);
-    let Role::Controller(controller) = &app.role else { panic!("a controller was assembled") };
-    let controller = controller.controllers.only().expect("one workload");
+    let controllers = match &app.role {
+        Role::Controller(app) => &app.controllers,
+        Role::Stamp(_) => return app,
+    };
+    let controller = controllers.only().expect("one workload");
     let mut state = WorkloadState::new(controller.policy.workload.name.clone(), 1, now);
     state.topology = fixtures::topology();
     state.operation = OperationId::new("bench");
