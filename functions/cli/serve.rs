@@ -69,7 +69,8 @@ pub(super) async fn handler(environment: &Environment) -> anyhow::Result<Infalli
             let settings = controller_settings(environment)?;
             let (app, data) = controller_app(&settings, callers(environment)?)?;
             let served = assemble::serve(Arc::clone(&app), port).await?;
-            if let Some(data) = data {
+            // With the stores in Cosmos DB, too: it is where the command line places its orders.
+            if let Some(data) = data.or_else(|| environment.get("CORDON_DATA").map(PathBuf::from)) {
                 tokio::spawn(spool::watch(app, data));
             }
             served
@@ -129,7 +130,6 @@ fn controller_app(
 ) -> anyhow::Result<(Arc<App>, Option<PathBuf>)> {
     let data = match &settings.store {
         StoreKind::Embedded(directory) => Some(directory.clone()),
-        // Orders go by the operator's API then, not by a directory.
         _ => None,
     };
     let app = assemble::guarded_controller(settings, Some(Arc::new(StatusPage)), callers)?;

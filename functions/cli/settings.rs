@@ -7,7 +7,7 @@
 //! | `CORDON_CLOCK` | both | `invocation`: each invocation brings its time, for drills |
 //! | `CORDON_STAMP_KEY` | both | the shared key of the stamps' ungated views |
 //! | `CORDON_LEDGER` | both | where state and gates are: `embedded` (the default) or `cosmos` |
-//! | `CORDON_DATA` | controller | the directory of the embedded stores |
+//! | `CORDON_DATA` | controller | the directory of the embedded stores, and of the orders that the command line places |
 //! | `CORDON_COSMOS__accountEndpoint` | both | Cordon's own Cosmos DB account; the host's change feed uses the same setting |
 //! | `CORDON_COSMOS_DATABASE` | both | its database; `cordon` by default |
 //! | `CORDON_REGION`, `REGION_NAME` | both | the region to read from first; the platform sets the second |
@@ -16,7 +16,7 @@
 //! | `CORDON_ENTRA_TENANT`, `CORDON_ENTRA_AUDIENCE` | controller | whose tokens the webhooks take, and for which audiences (`a,b`) |
 //! | `CORDON_ENTRA_REQUIRED` | controller | `true`: a webhook call needs a token besides its key; `false` by default |
 //! | `CORDON_ENTRA_AUTHORITY` | controller | another cloud's authority; `https://login.microsoftonline.com` by default |
-//! | `IDENTITY_ENDPOINT`, `AZURE_CLIENT_ID` | controller | the managed identity, set by the platform |
+//! | `IDENTITY_ENDPOINT`, `AZURE_CLIENT_ID` | both | the managed identity, set by the platform |
 //! | `CORDON_STAMP` | stamp | this stamp's name |
 //! | `CORDON_GATES_DIR` | stamp | the directory of the gate documents |
 //! | `CORDON_COMPONENTS` | stamp | what is checked: `name=url,..`; see `components` |
