@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adapters::azure::arm::{ArmClient, ArmEndpoint};
-use adapters::azure::credential::{CredentialKind, IdentityEnvironment, credential};
+use adapters::azure::credential::{CredentialKind, IdentityEnvironment, SharedCredential, credential};
 use adapters::azure::http::http_client;
-use adapters::embedded::{EmbeddedAudit, EmbeddedGates, EmbeddedLedger};
+use adapters::cosmos::{CosmosAccount, CosmosAudit, CosmosGates, CosmosLedger, CosmosSettings};
+use adapters::embedded::{EmbeddedAudit, EmbeddedGateReader, EmbeddedGates, EmbeddedLedger};
 use adapters::faulty::{FaultSwitch, FaultyGates, FaultyLedger};
 use adapters::memory::{MemoryAudit, MemoryGates, MemoryLedger};
-use adapters::{Clock, GateStore, ManualClock, SystemClock};
+use adapters::{Clock, GateReader, GateStore, ManualClock, SystemClock};
 use anyhow::Context;
 use domain::{Policy, WorkloadId};
 use tokio::net::TcpListener;
 
 use crate::controller::{Azure, Cadence, Controller, Controllers, DirectClient};
+use crate::edge::entra::Callers;
 use crate::edge::{App, ControllerApp, Page, Role, router};
 
 /// The only address a custom handler may bind: the host connects to it (contracts: AZURE.md 1.2).
@@ -37,6 +39,10 @@ pub enum StoreKind {
     Memory,
     /// In files below this directory.
     Embedded(PathBuf),
+    /// In Cordon's own Cosmos DB account.
+    Cosmos(CosmosSettings),
+    /// In an account that is at hand already: Microsoft's emulator in this process, gone with it.
+    Account(CosmosAccount),
 }
 
 /// Everything a controller needs to start.
@@ -71,6 +77,18 @@ pub struct ControllerSettings {
 /// # Errors
 /// When a store cannot be opened, a setting is no address, or two policies are of one workload.
 pub fn controller(settings: &ControllerSettings, page: Option<Arc<dyn Page>>) -> anyhow::Result<Arc<App>> {
+    guarded_controller(settings, page, Callers::with_keys())
+}
+
+/// As `controller`, with webhooks that take Entra tokens.
+///
+/// # Errors
+/// As `controller`.
+pub fn guarded_controller(
+    settings: &ControllerSettings,
+    page: Option<Arc<dyn Page>>,
+    callers: Callers,
+) -> anyhow::Result<Arc<App>> {
     let endpoint = match &settings.arm_base {
         Some(base) => ArmEndpoint::new(base),
         None => ArmEndpoint::public_cloud(),
@@ -85,8 +103,8 @@ pub fn controller(settings: &ControllerSettings, page: Option<Arc<dyn Page>>) ->
         Some(token) => CredentialKind::Static(token.clone().into()),
         None => CredentialKind::of(&settings.identity),
     };
-    let arm =
-        ArmClient::new(endpoint, credential(kind, Arc::clone(&http)).context("build the credential")?, http);
+    let credential = credential(kind, Arc::clone(&http)).context("build the credential")?;
+    let arm = ArmClient::new(endpoint, Arc::clone(&credential), http);
     let direct = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
     let (clock, invocation_clock): (Arc<dyn Clock>, _) = match settings.clock {
         ClockKind::System => (Arc::new(SystemClock), None),
@@ -95,14 +113,14 @@ pub fn controller(settings: &ControllerSettings, page: Option<Arc<dyn Page>>) ->
             (Arc::clone(&manual) as Arc<dyn Clock>, Some(manual))
         }
     };
-    let stores = open(settings)?;
+    let stores = open(settings, credential)?;
     let mut controllers = Vec::new();
     for policy in &settings.policies {
         controllers.push(Arc::new(Controller {
             policy: policy.clone(),
             clock: Arc::clone(&clock),
             ledger: Arc::clone(&stores.ledger),
-            gates: open_gates(settings, &policy.workload.name)?,
+            gates: open_gates(settings, &stores, &policy.workload.name)?,
             audit: Arc::clone(&stores.audit),
             azure: Azure {
                 arm_observed: arm.without_retries(),
@@ -115,13 +133,15 @@ pub fn controller(settings: &ControllerSettings, page: Option<Arc<dyn Page>>) ->
     }
     let controllers = Controllers::new(controllers)
         .context("start the controllers: give one policy for each workload, and at least one")?;
-    let role = Role::Controller(ControllerApp { controllers, outbound: direct, page });
+    let role = Role::Controller(ControllerApp { controllers, outbound: direct, callers, page });
     Ok(Arc::new(App { role, invocation_clock }))
 }
 
 struct Stores {
     ledger: Arc<dyn adapters::Ledger>,
     audit: Arc<dyn adapters::AuditStore>,
+    /// Where gates go too, if they go into an account.
+    account: Option<CosmosAccount>,
 }
 
 /// What to say when a directory that we were given cannot be made.
@@ -143,12 +163,13 @@ fn taken(error: adapters::StoreError, directory: &Path) -> anyhow::Error {
     ))
 }
 
-fn open(settings: &ControllerSettings) -> anyhow::Result<Stores> {
+fn open(settings: &ControllerSettings, credential: SharedCredential) -> anyhow::Result<Stores> {
     let ledger_faults = settings.ledger_faults.clone();
     Ok(match &settings.store {
         StoreKind::Memory => Stores {
             ledger: Arc::new(FaultyLedger::new(MemoryLedger::new(), ledger_faults)),
             audit: Arc::new(MemoryAudit::new()),
+            account: None,
         },
         StoreKind::Embedded(directory) => {
             std::fs::create_dir_all(directory)
@@ -160,9 +181,23 @@ fn open(settings: &ControllerSettings) -> anyhow::Result<Stores> {
                     ledger_faults,
                 )),
                 audit: Arc::new(EmbeddedAudit::open(&directory.join("audit.redb"))?),
+                account: None,
             }
         }
+        StoreKind::Cosmos(account) => in_account(
+            CosmosAccount::new(account.clone(), credential).context("use the address of Cosmos DB")?,
+            ledger_faults,
+        ),
+        StoreKind::Account(account) => in_account(account.clone(), ledger_faults),
     })
+}
+
+fn in_account(account: CosmosAccount, ledger_faults: FaultSwitch) -> Stores {
+    Stores {
+        ledger: Arc::new(FaultyLedger::new(CosmosLedger::new(account.clone()), ledger_faults)),
+        audit: Arc::new(CosmosAudit::new(account.clone())),
+        account: Some(account),
+    }
 }
 
 /// Where a workload's gates lie below the data directory: two workloads may have stamps of one name.
@@ -170,16 +205,68 @@ pub fn gates_directory(data: &Path, workload: &WorkloadId) -> PathBuf {
     data.join("gates").join(workload.as_str())
 }
 
-fn open_gates(settings: &ControllerSettings, workload: &WorkloadId) -> anyhow::Result<Arc<dyn GateStore>> {
+fn open_gates(
+    settings: &ControllerSettings,
+    stores: &Stores,
+    workload: &WorkloadId,
+) -> anyhow::Result<Arc<dyn GateStore>> {
     let faults = settings.gate_faults.clone();
+    if let Some(account) = &stores.account {
+        let gates = CosmosGates::new(account.clone(), workload.clone());
+        return Ok(Arc::new(FaultyGates::new(gates, faults)));
+    }
     Ok(match &settings.store {
-        StoreKind::Memory => Arc::new(FaultyGates::new(MemoryGates::new(), faults)),
         StoreKind::Embedded(data) => {
             let directory = gates_directory(data, workload);
             std::fs::create_dir_all(&directory).with_context(|| not_writable("gates", &directory))?;
             Arc::new(FaultyGates::new(EmbeddedGates::open(directory)?, faults))
         }
+        _ => Arc::new(FaultyGates::new(MemoryGates::new(), faults)),
     })
+}
+
+/// Where a stamp reads its gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GatePlace {
+    /// In files that a controller on this machine or share writes.
+    Directory(PathBuf),
+    /// In Cordon's Cosmos DB account.
+    Cosmos {
+        /// The account; `near` is the stamp's own region.
+        account: CosmosSettings,
+        /// Whose gates.
+        workload: WorkloadId,
+        /// Who we are to the identity endpoint.
+        identity: IdentityEnvironment,
+    },
+}
+
+/// The gates as a stamp reads them: its local replica, and the write region.
+///
+/// # Errors
+/// When the account's address is none, or the platform's identity settings cannot be used.
+pub fn gate_readers(place: &GatePlace) -> anyhow::Result<(Arc<dyn GateReader>, Arc<dyn GateReader>)> {
+    match place {
+        GatePlace::Directory(directory) => {
+            // One directory is both.
+            let gates = Arc::new(EmbeddedGateReader::new(directory));
+            Ok((Arc::clone(&gates) as _, gates))
+        }
+        GatePlace::Cosmos { account, workload, identity } => {
+            let http = http_client(&ArmEndpoint::public_cloud().context("use the public cloud")?)
+                .context("build the HTTP client")?;
+            let credential =
+                credential(CredentialKind::of(identity), http).context("build the credential")?;
+            let reader = |settings: CosmosSettings| {
+                let account = CosmosAccount::new(settings, Arc::clone(&credential))
+                    .context("use the address of Cosmos DB")?;
+                anyhow::Ok(Arc::new(CosmosGates::new(account, workload.clone())) as Arc<dyn GateReader>)
+            };
+            let replica = reader(account.clone())?;
+            let write_region = reader(CosmosSettings { near: None, ..account.clone() })?;
+            Ok((replica, write_region))
+        }
+    }
 }
 
 /// Serves on loopback. `port` 0 picks a free one. Returns the address; the server runs until the process ends.

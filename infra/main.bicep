@@ -296,6 +296,8 @@ module stampCompute 'modules/stamp/compute.bicep' = [for (stamp, i) in stamps: {
     applicationImage: applicationImage
     cordonImage: cordonImage
     workloadEndpoint: workloadData.outputs.endpoint
+    ledgerEndpoint: controllerLedger.outputs.endpoint
+    ledgerDatabase: controllerLedger.outputs.databaseName
     gatesAccount: controllerStore.outputs.shareAccount
     gatesAccountId: controllerStore.outputs.shareAccountId
     gatesShare: controllerStore.outputs.shareName

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::edge::entra::Caller;
 use crate::edge::ingest::ingest;
 use crate::edge::{ControllerApp, FunctionError, HttpCall, HttpOutcome, HttpReply};
 use crate::normalise;
@@ -14,6 +15,9 @@ use crate::normalise;
 /// # Errors
 /// When the ledger cannot be used: the caller gets a 503, which action groups do retry.
 pub async fn respond(app: &ControllerApp, call: &HttpCall) -> Result<HttpOutcome, FunctionError> {
+    if let Some(refused) = app.refused(Caller::ActionGroup, call).await {
+        return Ok(refused.into());
+    }
     if call.body.is_empty() {
         let why = "the request has no body; the host drops one that comes without Content-Length";
         return Ok(HttpReply::reason(400, why).into());

@@ -53,7 +53,7 @@ pub(super) struct DrillArgs {
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
     /// Where the handler keeps its state
-    #[arg(long, value_enum, default_value_t = Store::Embedded)]
+    #[arg(long, visible_alias = "ledger", value_enum, default_value_t = Store::Embedded)]
     store: Store,
     /// Keep the embedded store here; a temporary directory without it
     #[arg(long, value_name = "DIR")]
@@ -82,6 +82,9 @@ pub(super) struct DrillArgs {
 enum Store {
     Memory,
     Embedded,
+    /// Microsoft's in-memory emulator of Cosmos DB
+    #[cfg(feature = "cosmos-emulator")]
+    CosmosEmulator,
 }
 
 /// A source of signals that can be left out.
@@ -175,6 +178,11 @@ fn options(args: &DrillArgs, scenario: Scenario, directory: &Directory) -> anyho
     let store = match args.store {
         Store::Memory => StoreKind::Memory,
         Store::Embedded => StoreKind::Embedded(directory.path().to_owned()),
+        #[cfg(feature = "cosmos-emulator")]
+        Store::CosmosEmulator => {
+            let emulator = adapters::cosmos::emulator::CosmosEmulator::new(Default::default());
+            StoreKind::Account(emulator.context("start the emulator of Cosmos DB")?.account())
+        }
     };
     Ok(DrillOptions {
         policy: drill::policy_for(&scenario, &text)?,

@@ -33,7 +33,7 @@ use crate::controller::order::OrderRefused;
 
 pub use environment::Environment;
 pub use policy_file::PolicyRefused;
-pub use settings::{RoleKind, StampSettings, access, controller_settings, role, stamp_settings};
+pub use settings::{RoleKind, StampSettings, access, callers, controller_settings, role, stamp_settings};
 
 /// How a command ended; the module's table says what each means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

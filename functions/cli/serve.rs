@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adapters::embedded::EmbeddedGateReader;
 use adapters::{Clock, ManualClock, SystemClock};
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -14,11 +13,12 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::{
-    RoleKind, StampSettings, access, controller_settings, controller_with, fresh_token, host_port, role,
-    stamp_settings,
+    RoleKind, StampSettings, access, callers, controller_settings, controller_with, fresh_token, host_port,
+    role, stamp_settings,
 };
 use super::{Environment, Exit, policy_file, spool};
 use crate::assemble::{self, ClockKind, ControllerSettings, StoreKind};
+use crate::edge::entra::Callers;
 use crate::edge::{App, Role, router};
 use crate::local;
 use crate::page::{Access, Identities, OperatorPage};
@@ -71,9 +71,10 @@ pub(super) async fn handler(environment: &Environment) -> anyhow::Result<Infalli
     let served = match role(environment)? {
         RoleKind::Controller => {
             let settings = controller_settings(environment)?;
-            let (app, data) = controller_app(&settings, access(environment)?)?;
+            let (app, data) = controller_app(&settings, access(environment)?, callers(environment)?)?;
             let served = assemble::serve(Arc::clone(&app), port).await?;
-            if let Some(data) = data {
+            // With the stores in Cosmos DB, too: it is where the command line places its orders.
+            if let Some(data) = data.or_else(|| environment.get("CORDON_DATA").map(PathBuf::from)) {
                 tokio::spawn(spool::watch(app, data));
             }
             served
@@ -101,7 +102,7 @@ pub(super) async fn serve(
         form_key: token.clone(),
         origin: None,
     };
-    let (app, _) = controller_app(&settings, access)?;
+    let (app, _) = controller_app(&settings, access, callers(environment)?)?;
     keep_token(&args.data, &token)?;
     let (address, server) = assemble::serve(Arc::clone(&app), args.port).await?;
     writeln!(err, "cordon: the page is at http://{address}/api/operator/status; stop with Ctrl-C")?;
@@ -154,12 +155,13 @@ fn keep_token(data: &Path, token: &str) -> anyhow::Result<()> {
 fn controller_app(
     settings: &ControllerSettings,
     access: Access,
+    callers: Callers,
 ) -> anyhow::Result<(Arc<App>, Option<PathBuf>)> {
     let data = match &settings.store {
         StoreKind::Embedded(directory) => Some(directory.clone()),
-        StoreKind::Memory => None,
+        _ => None,
     };
-    let app = assemble::controller(settings, Some(Arc::new(OperatorPage { access })))?;
+    let app = assemble::guarded_controller(settings, Some(Arc::new(OperatorPage { access })), callers)?;
     Ok((app, data))
 }
 
@@ -171,15 +173,13 @@ fn stamp_app(settings: StampSettings) -> anyhow::Result<Arc<App>> {
             (Arc::clone(&manual) as Arc<dyn Clock>, Some(manual))
         }
     };
-    // One directory is both the replica and the write region.
-    let gates = Arc::new(EmbeddedGateReader::new(settings.gates));
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
         .context("build the HTTP client")?;
-    let replica: Arc<dyn adapters::GateReader> = Arc::clone(&gates) as _;
-    let service = StampService::new(settings.config, clock, replica, gates, http);
+    let (replica, write_region) = assemble::gate_readers(&settings.gates)?;
+    let service = StampService::new(settings.config, clock, replica, write_region, http);
     Ok(Arc::new(App { role: Role::Stamp(Arc::new(service)), invocation_clock }))
 }
 

@@ -6,10 +6,17 @@
 //! | `CORDON_POLICY` | both | the policy file, or for a controller a directory of them; `policy.toml` in the app's root by default |
 //! | `CORDON_CLOCK` | both | `invocation`: each invocation brings its time, for drills |
 //! | `CORDON_STAMP_KEY` | both | the shared key of the stamps' ungated views |
-//! | `CORDON_DATA` | controller | the directory of the embedded stores |
+//! | `CORDON_LEDGER` | both | where state and gates are: `embedded` (the default) or `cosmos` |
+//! | `CORDON_DATA` | controller | the directory of the embedded stores, and of the orders that the command line places |
+//! | `CORDON_COSMOS__accountEndpoint` | both | Cordon's own Cosmos DB account; the host's change feed uses the same setting |
+//! | `CORDON_COSMOS_DATABASE` | both | its database; `cordon` by default |
+//! | `CORDON_REGION`, `REGION_NAME` | both | the region to read from first; the platform sets the second |
 //! | `CORDON_ARM_BASE`, `CORDON_ARM_LOOPBACK`, `CORDON_ARM_TOKEN` | controller | another cloud, or a simulated Azure |
 //! | `CORDON_INSTANCE` | controller | this process's name in claims and logs |
-//! | `IDENTITY_ENDPOINT`, `AZURE_CLIENT_ID` | controller | the managed identity, set by the platform |
+//! | `CORDON_ENTRA_TENANT`, `CORDON_ENTRA_AUDIENCE` | controller | whose tokens the webhooks take, and for which audiences (`a,b`) |
+//! | `CORDON_ENTRA_REQUIRED` | controller | `true`: a webhook call needs a token besides its key; `false` by default |
+//! | `CORDON_ENTRA_AUTHORITY` | controller | another cloud's authority; `https://login.microsoftonline.com` by default |
+//! | `IDENTITY_ENDPOINT`, `AZURE_CLIENT_ID` | both | the managed identity, set by the platform |
 //! | `CORDON_IDENTITY` | controller | `platform`: App Service authentication stands in front, and its header names the callers; without it nobody gives orders by the page |
 //! | `CORDON_READER_ROLE`, `CORDON_OPERATOR_ROLE` | controller | app roles that may read (everybody signed in without it) and give orders (`Cordon.Operator` by default) |
 //! | `CORDON_PAGE_ORIGIN` | controller | the origin in the readers' address bar, where it is not the request's host |
@@ -25,12 +32,14 @@
 use std::path::{Path, PathBuf};
 
 use adapters::azure::credential::IdentityEnvironment;
+use adapters::cosmos::CosmosSettings;
 use adapters::faulty::FaultSwitch;
 use anyhow::{Context, bail, ensure};
-use domain::{Policy, StampId};
+use domain::{Policy, RegionName, StampId};
 
 use super::{Environment, policy_file};
-use crate::assemble::{ClockKind, ControllerSettings, StoreKind};
+use crate::assemble::{ClockKind, ControllerSettings, GatePlace, StoreKind};
+use crate::edge::entra::{AUTHORITY, Callers, EntraSettings, Tokens};
 use crate::page::{Access, Identities};
 use crate::stamp::{ComponentCheck, Peer, Reach, StampConfig};
 
@@ -58,7 +67,7 @@ pub struct StampSettings {
     /// The health service's own.
     pub config: StampConfig,
     /// Where the gate documents are.
-    pub gates: PathBuf,
+    pub gates: GatePlace,
     /// Where the time comes from.
     pub clock: ClockKind,
 }
@@ -96,8 +105,70 @@ pub(super) fn policy_path(environment: &Environment) -> PathBuf {
 /// When a variable is missing or says something impossible, or the policy is not valid.
 pub fn controller_settings(environment: &Environment) -> anyhow::Result<ControllerSettings> {
     let policies = policy_file::read_all(&policy_path(environment))?;
-    let data = environment.required("CORDON_DATA", "the directory of the ledger, the gates and the audit")?;
-    controller_with(environment, policies, StoreKind::Embedded(data.into()))
+    let store = match place(environment)? {
+        Place::Cosmos(account) => StoreKind::Cosmos(account),
+        Place::Embedded => {
+            let what = "the directory of the ledger, the gates and the audit";
+            StoreKind::Embedded(environment.required("CORDON_DATA", what)?.into())
+        }
+    };
+    controller_with(environment, policies, store)
+}
+
+/// Who may call the webhooks: whoever holds a function key, which the host checks, and more if the environment says so.
+///
+/// # Errors
+/// When a variable is missing or says something impossible.
+pub fn callers(environment: &Environment) -> anyhow::Result<Callers> {
+    let required = match environment.get("CORDON_ENTRA_REQUIRED") {
+        None | Some("false") => Tokens::Optional,
+        Some("true") => Tokens::Required,
+        Some(other) => bail!("CORDON_ENTRA_REQUIRED is {other:?}: set it to true or false"),
+    };
+    let Some(tenant) = environment.get("CORDON_ENTRA_TENANT") else {
+        let why =
+            "CORDON_ENTRA_REQUIRED is set without CORDON_ENTRA_TENANT: name the tenant whose tokens count";
+        ensure!(required == Tokens::Optional, why);
+        return Ok(Callers::with_keys());
+    };
+    let what = "the identifier URI or application id that the callers' tokens are for";
+    let audiences = environment.required("CORDON_ENTRA_AUDIENCE", what)?;
+    Ok(Callers::with_tokens(EntraSettings {
+        authority: environment.text("CORDON_ENTRA_AUTHORITY").unwrap_or_else(|| AUTHORITY.to_owned()),
+        tenant: tenant.to_owned(),
+        audiences: audiences.split(',').map(|one| one.trim().to_owned()).collect(),
+        required,
+    }))
+}
+
+enum Place {
+    Embedded,
+    Cosmos(CosmosSettings),
+}
+
+/// Where state and gates are. Said in words and not guessed from what else is set: the host's change feed needs the
+/// account's address in any case.
+fn place(environment: &Environment) -> anyhow::Result<Place> {
+    match environment.get("CORDON_LEDGER") {
+        None | Some("embedded") => Ok(Place::Embedded),
+        Some("cosmos") => {
+            let what = "the address of Cordon's Cosmos DB account, https://NAME.documents.azure.com/";
+            let near = environment.get("CORDON_REGION").or_else(|| environment.get("REGION_NAME"));
+            Ok(Place::Cosmos(CosmosSettings {
+                endpoint: environment.required("CORDON_COSMOS__accountEndpoint", what)?.to_owned(),
+                database: environment.text("CORDON_COSMOS_DATABASE").unwrap_or_else(|| "cordon".to_owned()),
+                near: near.map(RegionName::from_display),
+            }))
+        }
+        Some(other) => bail!("CORDON_LEDGER is {other:?}: set it to embedded or cosmos"),
+    }
+}
+
+fn identity(environment: &Environment) -> IdentityEnvironment {
+    IdentityEnvironment {
+        identity_endpoint: environment.text("IDENTITY_ENDPOINT"),
+        client_id: environment.text("AZURE_CLIENT_ID"),
+    }
 }
 
 /// A controller's settings, given policies and store.
@@ -115,10 +186,7 @@ pub(super) fn controller_with(
         arm_base: environment.text("CORDON_ARM_BASE"),
         arm_loopback: environment.text("CORDON_ARM_LOOPBACK"),
         arm_token: environment.text("CORDON_ARM_TOKEN"),
-        identity: IdentityEnvironment {
-            identity_endpoint: environment.text("IDENTITY_ENDPOINT"),
-            client_id: environment.text("AZURE_CLIENT_ID"),
-        },
+        identity: identity(environment),
         stamp_key: stamp_key.to_owned(),
         instance: instance(environment),
         ledger_faults: FaultSwitch::new(),
@@ -162,7 +230,17 @@ pub fn stamp_settings(environment: &Environment) -> anyhow::Result<StampSettings
     let policy = policy_file::read(&policy_path(environment))?;
     let stamp = environment.required("CORDON_STAMP", "this stamp's name, as in its tag cordon:stamp")?;
     let key = environment.required("CORDON_STAMP_KEY", "the key that Cordon shows in x-cordon-key")?;
-    let gates = environment.required("CORDON_GATES_DIR", "the directory of the gate documents")?;
+    let gates = match place(environment)? {
+        Place::Cosmos(account) => GatePlace::Cosmos {
+            account,
+            workload: policy.workload.name.clone(),
+            identity: identity(environment),
+        },
+        Place::Embedded => {
+            let what = "the directory of the gate documents";
+            GatePlace::Directory(environment.required("CORDON_GATES_DIR", what)?.into())
+        }
+    };
     let config = StampConfig {
         stamp: StampId::new(stamp),
         key: key.to_owned(),
@@ -174,7 +252,7 @@ pub fn stamp_settings(environment: &Environment) -> anyhow::Result<StampSettings
         gate_boot_wait: policy.gate.boot_wait.get(),
         gate_heartbeat_max: policy.gate.heartbeat_max.get(),
     };
-    Ok(StampSettings { config, gates: gates.into(), clock: clock(environment)? })
+    Ok(StampSettings { config, gates, clock: clock(environment)? })
 }
 
 fn clock(environment: &Environment) -> anyhow::Result<ClockKind> {

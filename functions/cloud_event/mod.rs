@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::edge::entra::Caller;
 use crate::edge::ingest::ingest;
 use crate::edge::{ControllerApp, FunctionError, HttpCall, HttpOutcome, HttpReply};
 use crate::normalise::{self, event_grid};
@@ -16,6 +17,9 @@ const RATE_PER_MINUTE: &str = "120";
 pub async fn respond(app: &ControllerApp, call: &HttpCall) -> Result<HttpOutcome, FunctionError> {
     if call.method == "OPTIONS" {
         return Ok(allow(call).into());
+    }
+    if let Some(refused) = app.refused(Caller::EventGrid, call).await {
+        return Ok(refused.into());
     }
     if call.body.is_empty() {
         let why = "the request has no body; the host drops one that comes without Content-Length";

@@ -154,7 +154,7 @@ impl Handler {
                 let workload = &self.setup.policy.workload.name;
                 Some(Arc::new(EmbeddedGateReader::new(assemble::gates_directory(directory, workload))))
             }
-            StoreKind::Memory => None,
+            _ => None,
         };
         let store = self.gates.clone().map(|gates| gates as Arc<dyn GateReader>);
         let write_region = store.clone().or_else(|| replica.clone());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use adapters::ManualClock;
 use async_trait::async_trait;
 
+use super::entra::Callers;
 use super::{HttpCall, HttpReply};
 use crate::controller::Controllers;
 use crate::stamp::StampService;
@@ -32,6 +33,8 @@ pub struct ControllerApp {
     pub controllers: Controllers,
     /// For what leaves the house: notifications.
     pub outbound: reqwest::Client,
+    /// Who may call the webhooks beyond those who hold a function key, which the host checks.
+    pub callers: Callers,
     /// The operator's page and JSON API; without it `operator` answers one line of plain text.
     pub page: Option<Arc<dyn Page>>,
 }

@@ -2,6 +2,7 @@
 
 mod app;
 pub(crate) mod base64;
+pub mod entra;
 mod envelope;
 mod error;
 mod http;

@@ -26,7 +26,7 @@ const POST_TIMEOUT: Duration = Duration::from_secs(5);
 /// When the envelope is not what the host promises.
 pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
     let records: Vec<AuditRecord> =
-        envelope.batch("documents")?.into_iter().filter_map(audit_record).filter(is_told).collect();
+        envelope.batch("documents")?.into_iter().filter_map(readable).filter(is_told).collect();
     let mut posts = JoinSet::new();
     for controller in app.controllers.iter() {
         let policy = &controller.policy;
@@ -59,6 +59,11 @@ async fn incident(controller: &Controller, record: &AuditRecord) -> Option<u64> 
     let query = AuditQuery { before: Some(record.seq + 1), ..AuditQuery::default() };
     let lines = controller.ledger.audit_lines(&record.workload, &query, 1).await.ok()?;
     lines.first().filter(|line| line.seq == record.seq)?.incident
+}
+
+/// What cannot be read cannot be told; `publish_audit` has said so already.
+fn readable(document: Value) -> Option<AuditRecord> {
+    audit_record(document)?.ok()
 }
 
 /// Posts the records to one target in their order; after the first failure the rest would fail the same way.

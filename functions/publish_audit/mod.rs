@@ -15,7 +15,9 @@ pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, Func
     let mut copied = 0;
     let mut reply = Reply::default();
     for document in envelope.batch("documents")? {
-        let Some(record) = audit_record(document) else { continue };
+        // What cannot be read is damaged, or a newer instance's during an upgrade: the host delivers the page again, and
+        // the newer instance can read it. Skipping it would leave a gap in the copy for good.
+        let Some(record) = audit_record(document).transpose()? else { continue };
         // Every workload's records go into the one store; a record of a workload that is not ours is somebody else's.
         let Some(controller) = app.controllers.of(&record.workload) else {
             reply =
@@ -40,8 +42,15 @@ pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, Func
     Ok(reply.with_log(format!("{copied} audit records are in the audit store")))
 }
 
-/// An audit record is known by its fields; wrapped in another document it is found under `record`.
-pub(crate) fn audit_record(mut document: serde_json::Value) -> Option<AuditRecord> {
+/// An audit record as Cosmos DB holds it, as text in a document of its kind; or bare, as the local feed sends it; none if
+/// the document is of another kind.
+///
+/// # Errors
+/// When it is a record that cannot be read.
+pub(crate) fn audit_record(mut document: serde_json::Value) -> Option<Result<AuditRecord, StoreError>> {
+    if let Some(record) = adapters::cosmos::record_in(&document) {
+        return Some(record);
+    }
     let inner = document.get_mut("record").map(serde_json::Value::take).filter(serde_json::Value::is_object);
-    serde_json::from_value(inner.unwrap_or(document)).ok()
+    serde_json::from_value(inner.unwrap_or(document)).ok().map(Ok)
 }

@@ -1,5 +1,6 @@
 //! Everything across crates.
 
+pub mod bench;
 pub mod compare;
 pub mod conformance;
 pub mod drills;

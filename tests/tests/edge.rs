@@ -59,6 +59,7 @@ fn app(change: impl FnOnce(&mut domain::Policy)) -> (App, Arc<InboxLedger>, Arc<
     let role = Role::Controller(ControllerApp {
         controllers: Controllers::new(vec![Arc::new(controller)]).unwrap(),
         outbound: reqwest::Client::builder().no_proxy().build().unwrap(),
+        callers: cordon::edge::entra::Callers::with_keys(),
         page: Some(Arc::new(BadPage)),
     });
     (App { role, invocation_clock: Some(clock.clone()) }, ledger, audit, clock)

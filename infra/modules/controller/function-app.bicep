@@ -200,6 +200,8 @@ var cordonSettings = {
   // Cordon.
   CORDON_ROLE: 'controller'
   CORDON_POLICY: '/home/site/wwwroot/policy.toml'
+  // State, gates and audit are in Cosmos DB; the share has the orders that the command line places.
+  CORDON_LEDGER: 'cosmos'
   CORDON_DATA: '/mounts/cordon'
   CORDON_STAMP_KEY: '@Microsoft.KeyVault(SecretUri=${stampKeyUri})'
   AZURE_CLIENT_ID: identityClientId

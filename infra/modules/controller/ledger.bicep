@@ -79,7 +79,8 @@ resource database 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases@2025-04-15
 }
 
 // State, plans, inbox and audit of one workload in one partition, so that one batch commits them together.
-// TTL is on, and only inbox items that are neither commands nor outcomes carry one.
+// TTL is on, and only evidence in the inbox and what is left of consumed items carry one. One property is indexed: the body is
+// a text, and everything is asked for by id or by a range of places.
 resource ledger 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-04-15' = {
   parent: database
   name: 'ledger'
@@ -93,11 +94,25 @@ resource ledger 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2
         ]
       }
       defaultTtl: -1
+      indexingPolicy: {
+        indexingMode: 'consistent'
+        automatic: true
+        includedPaths: [
+          {
+            path: '/place/?'
+          }
+        ]
+        excludedPaths: [
+          {
+            path: '/*'
+          }
+        ]
+      }
     }
   }
 }
 
-// One document per stamp, which carries its own expiry as TTL.
+// One document per stamp. None carries a TTL: it says itself until when it binds, and its generation must outlive that.
 resource gates 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-04-15' = {
   parent: database
   name: 'gates'
@@ -111,6 +126,16 @@ resource gates 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@20
         ]
       }
       defaultTtl: -1
+      indexingPolicy: {
+        indexingMode: 'consistent'
+        automatic: true
+        includedPaths: []
+        excludedPaths: [
+          {
+            path: '/*'
+          }
+        ]
+      }
     }
   }
 }
@@ -126,6 +151,20 @@ resource audit 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@20
         kind: 'Hash'
         paths: [
           '/workload'
+        ]
+      }
+      indexingPolicy: {
+        indexingMode: 'consistent'
+        automatic: true
+        includedPaths: [
+          {
+            path: '/place/?'
+          }
+        ]
+        excludedPaths: [
+          {
+            path: '/*'
+          }
         ]
       }
     }

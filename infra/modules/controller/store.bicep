@@ -1,5 +1,5 @@
 // Storage of the witness region: the host's own account (queue, package, locks; identities only), and the share with the
-// embedded ledger and the gates, which today's binary needs and which goes away with the Cosmos DB store.
+// command line's orders; with CORDON_LEDGER=embedded also the ledger and the gates.
 
 @description('The workload.')
 param workload string

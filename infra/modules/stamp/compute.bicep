@@ -4,6 +4,12 @@
 @description('The workload.')
 param workload string
 
+@description('Cordon\'s own Cosmos DB account, where the gate is read.')
+param ledgerEndpoint string
+
+@description('Its database.')
+param ledgerDatabase string
+
 @description('The stamp: also its origin\'s name.')
 param stamp string
 
@@ -254,6 +260,9 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     CORDON_POLICY: '/etc/cordon/policy.toml'
     CORDON_STAMP: stamp
     CORDON_STAMP_KEY: '@Microsoft.KeyVault(SecretUri=${stampKeyUri})'
+    CORDON_LEDGER: 'cosmos'
+    CORDON_COSMOS__accountEndpoint: ledgerEndpoint
+    CORDON_COSMOS_DATABASE: ledgerDatabase
     CORDON_GATES_DIR: '/mounts/cordon/gates/${workload}'
     CORDON_COMPONENTS: 'local:app=http://127.0.0.1:8080/internal/health/app,cosmos-read=http://127.0.0.1:8080/internal/health/cosmos-read,cosmos-write=http://127.0.0.1:8080/internal/health/cosmos-write,vault=http://127.0.0.1:8080/internal/health/vault'
     CORDON_LOAD_URL: 'http://127.0.0.1:8080/internal/load'

@@ -1,6 +1,7 @@
 //! Ports, and what stands behind them: Azure, an embedded file, memory.
 
 mod clock;
+pub mod cosmos;
 pub mod embedded;
 pub mod memory;
 mod ports;

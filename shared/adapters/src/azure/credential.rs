@@ -35,6 +35,9 @@ pub enum CredentialKind {
     Static(Secret),
 }
 
+/// One credential for everything: ARM, Cosmos DB. It keeps its tokens, one for each audience.
+pub type SharedCredential = Arc<dyn TokenCredential>;
+
 /// A credential could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("set up the Azure credential")]
@@ -58,7 +61,7 @@ impl CredentialKind {
 pub fn credential(
     kind: CredentialKind,
     http: Arc<dyn HttpClient>,
-) -> Result<Arc<dyn TokenCredential>, CredentialError> {
+) -> Result<SharedCredential, CredentialError> {
     match kind {
         CredentialKind::ManagedIdentity { client_id } => {
             let options = ManagedIdentityCredentialOptions {

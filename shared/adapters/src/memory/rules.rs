@@ -15,14 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 
-/// Most bytes that one commit writes: a Cosmos DB batch holds 2 MB, and no other store may accept what that refuses.
-pub const COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Most bytes that one commit writes, each document as a JSON string: a Cosmos DB batch holds 2 MiB, a hundred envelopes
+/// take up to 64 KiB of it, and no other store may accept what that refuses.
+pub const COMMIT_BYTES_MAX: usize = 2 * 1024 * 1024 - 64 * 1024;
 
 /// Most operations of one commit, for the same reason: state, record, each step and each consumed item are one each.
 pub const COMMIT_OPERATIONS_MAX: usize = 100;
 
-/// Most bytes of one document outside a commit (an inbox item, a claimed step): the limit of a Cosmos DB item.
-pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Most bytes of one document outside a commit (an inbox item, a claimed step), as a JSON string: the limit of a Cosmos
+/// DB item, 2 MiB, without its envelope.
+pub const DOCUMENT_BYTES_MAX: usize = 2 * 1024 * 1024 - 64 * 1024;
 
 /// Most bytes of a gate document, which has a dozen short fields: a larger file is not one.
 pub const GATE_BYTES_MAX: usize = 64 * 1024;
@@ -145,8 +147,9 @@ pub fn prepare(transition: &Transition) -> Result<Prepared, StoreError> {
         Some(record) => Some(encode(LEDGER, "audit record", AUDIT_SCHEMA, record)?),
         None => None,
     };
-    let bytes =
-        state.len() + steps.iter().map(|(_, d)| d.len()).sum::<usize>() + audit.as_ref().map_or(0, Vec::len);
+    let bytes = bytes_as_string(&state)
+        + steps.iter().map(|(_, document)| bytes_as_string(document)).sum::<usize>()
+        + audit.as_deref().map_or(0, bytes_as_string);
     if bytes > COMMIT_BYTES_MAX {
         return Err(refused(
             LEDGER,
@@ -219,14 +222,14 @@ pub(crate) fn prepare_claim(expected: &StoredStep, step: &Step) -> Result<(Store
     }
     let stored = StoredStep { version: expected.version + 1, step: step.clone() };
     let document = encode(LEDGER, "step", STEP_SCHEMA, &stored)?;
-    check_size(LEDGER, "step", document.len(), DOCUMENT_BYTES_MAX)?;
+    check_size(LEDGER, "step", bytes_as_string(&document), DOCUMENT_BYTES_MAX)?;
     Ok((stored, document))
 }
 
 /// Checks and encodes an inbox item.
 pub(crate) fn prepare_item(item: &InboxItem) -> Result<Vec<u8>, StoreError> {
     let document = encode(LEDGER, "inbox item", ITEM_SCHEMA, item)?;
-    check_size(LEDGER, "inbox item", document.len(), DOCUMENT_BYTES_MAX)?;
+    check_size(LEDGER, "inbox item", bytes_as_string(&document), DOCUMENT_BYTES_MAX)?;
     Ok(document)
 }
 
@@ -234,7 +237,7 @@ pub(crate) fn prepare_item(item: &InboxItem) -> Result<Vec<u8>, StoreError> {
 pub(crate) fn prepare_record(record: &AuditRecord) -> Result<Vec<u8>, StoreError> {
     check_sealed(AUDIT, record)?;
     let document = encode(AUDIT, "audit record", AUDIT_SCHEMA, record)?;
-    check_size(AUDIT, "audit record", document.len(), DOCUMENT_BYTES_MAX)?;
+    check_size(AUDIT, "audit record", bytes_as_string(&document), DOCUMENT_BYTES_MAX)?;
     Ok(document)
 }
 
@@ -448,6 +451,12 @@ fn check_size(store: &'static str, what: &str, bytes: usize, max: usize) -> Resu
         return Err(refused(store, format!("{what} of {bytes} bytes is over the bound of {max}")));
     }
     Ok(())
+}
+
+/// What a JSON document takes as a string within another: its quotes and backslashes count twice. Control characters
+/// are escaped in it already.
+pub(crate) fn bytes_as_string(document: &[u8]) -> usize {
+    document.len() + document.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
 fn has_duplicates<'a, T: Ord + 'a>(items: impl IntoIterator<Item = &'a T>) -> bool {

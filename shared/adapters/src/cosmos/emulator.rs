@@ -1,0 +1,156 @@
+//! Microsoft's in-memory emulator of Cosmos DB as Cordon's account, for tests and drills. Behind a cargo feature that the
+//! package leaves off, because the emulator is internal to Microsoft's crate and pinned to one version of it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+pub use azure_data_cosmos::fault_injection;
+use azure_data_cosmos::fault_injection::FaultInjectionRule;
+use azure_data_cosmos::{
+    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosRuntimeBuilder,
+};
+use azure_data_cosmos_driver::in_memory_emulator::{
+    ConsistencyLevel, ContainerConfig, InMemoryEmulatorHttpClient, VirtualAccountConfig, VirtualRegion,
+    WriteMode,
+};
+pub use azure_data_cosmos_driver::in_memory_emulator::{
+    EmulatorStore, RequestObserver, RequestUnitChargingModel,
+};
+use domain::RegionName;
+
+use super::account::{Connect, Container, CosmosAccount, routing};
+
+/// Any key will do: the emulator checks none.
+const KEY: &str = "dGVzdGtleQ==";
+
+/// The database's name in every emulated account.
+const DATABASE: &str = "cordon";
+
+/// An account in memory: one write region and replicas.
+#[derive(Clone)]
+pub struct CosmosEmulator {
+    http: Arc<InMemoryEmulatorHttpClient>,
+    /// The write region first, by display name, which is what the emulator's hooks take.
+    regions: Vec<&'static str>,
+}
+
+/// What an emulated account should be like.
+#[derive(Clone, Debug)]
+pub struct EmulatorSettings {
+    /// Display names of its regions, the write region first.
+    pub regions: Vec<&'static str>,
+    /// Request units per second of each container, and 429 beyond them; without end if none.
+    pub units_per_second: Option<u64>,
+    /// What requests cost.
+    pub charging: RequestUnitChargingModel,
+    /// Sees every request.
+    pub observer: Option<Arc<dyn RequestObserver>>,
+}
+
+impl Default for EmulatorSettings {
+    fn default() -> Self {
+        Self {
+            regions: vec!["West US 3", "East US 2", "Central US"],
+            units_per_second: None,
+            charging: RequestUnitChargingModel::default(),
+            observer: None,
+        }
+    }
+}
+
+impl CosmosEmulator {
+    /// An empty account with its containers.
+    ///
+    /// # Errors
+    /// When the settings are not possible.
+    pub fn new(settings: EmulatorSettings) -> azure_data_cosmos::Result<Self> {
+        let mut regions = Vec::new();
+        for name in &settings.regions {
+            let url = address(name).parse::<AccountEndpoint>()?.into_url();
+            regions.push(VirtualRegion::new(name, url));
+        }
+        let config = VirtualAccountConfig::new(regions)?
+            .with_write_mode(WriteMode::Single)
+            .with_consistency(ConsistencyLevel::Session)
+            .with_ru_model(settings.charging)
+            .with_throttling_enabled(settings.units_per_second.is_some());
+        let mut http = InMemoryEmulatorHttpClient::try_new(config)?;
+        if let Some(observer) = settings.observer {
+            http = http.with_request_observer(observer);
+        }
+        let store = http.store();
+        store.create_database(DATABASE);
+        for container in [Container::Ledger, Container::Gates, Container::Audit] {
+            let config = match settings.units_per_second {
+                Some(units) => ContainerConfig::new().with_throughput(units),
+                None => ContainerConfig::new(),
+            };
+            let key = serde_json::json!({ "paths": ["/workload"], "kind": "Hash", "version": 2 });
+            let config = config.with_partition_count(1).build()?;
+            store.create_container_with_config(
+                DATABASE,
+                container.name(),
+                serde_json::from_value(key)?,
+                config,
+            );
+        }
+        Ok(Self { http: Arc::new(http), regions: settings.regions })
+    }
+
+    /// The account as a process in the write region uses it.
+    pub fn account(&self) -> CosmosAccount {
+        self.account_near(None, Vec::new())
+    }
+
+    /// The account as a process near a region uses it, with faults on its way.
+    pub fn account_near(
+        &self,
+        near: Option<RegionName>,
+        faults: Vec<Arc<FaultInjectionRule>>,
+    ) -> CosmosAccount {
+        let emulated = Emulated { http: Arc::clone(&self.http), regions: self.regions.clone(), near, faults };
+        CosmosAccount::with(Box::new(emulated), DATABASE.to_owned())
+    }
+
+    /// The regions, the write region first.
+    pub fn regions(&self) -> &[&'static str] {
+        &self.regions
+    }
+
+    /// The emulator's own hooks: regions going offline, failover, replication that pauses.
+    pub fn store(&self) -> Arc<EmulatorStore> {
+        self.http.store()
+    }
+}
+
+struct Emulated {
+    http: Arc<InMemoryEmulatorHttpClient>,
+    regions: Vec<&'static str>,
+    near: Option<RegionName>,
+    faults: Vec<Arc<FaultInjectionRule>>,
+}
+
+#[async_trait]
+impl Connect for Emulated {
+    async fn connect(&self) -> azure_data_cosmos::Result<CosmosClient> {
+        let runtime = match self.faults.as_slice() {
+            [] => self.http.runtime_builder(),
+            faults => self.http.runtime_builder_with_fault_rules(faults.to_vec()),
+        };
+        // The service has one name for the account, which follows the write region; the emulator knows regions only.
+        let mut endpoints = Vec::new();
+        for region in &self.regions {
+            endpoints.push(address(region).parse::<AccountEndpoint>()?);
+        }
+        let endpoint = endpoints.remove(0);
+        let key = azure_core::credentials::Secret::new(KEY);
+        let account = AccountReference::with_authentication_key(endpoint, key);
+        let runtime = CosmosRuntimeBuilder::from(runtime).build().await?;
+        let builder = CosmosClientBuilder::new().with_runtime(runtime).with_backup_endpoints(endpoints);
+        builder.build(account, routing(self.near.as_ref())).await
+    }
+}
+
+fn address(region: &str) -> String {
+    format!("https://{}.emulator.invalid", RegionName::from_display(region))
+}
