@@ -101,7 +101,7 @@ impl World {
                 direct_url: format!("https://{name}.example"),
                 state: None,
             };
-            state.topology.stamps.insert(name.into(), facts);
+            Arc::make_mut(&mut state.topology.stamps).insert(name.into(), facts);
             let mut case = StampCase::new(now());
             case.demand_rps = 600.0;
             state.cases.insert(name.into(), case);

@@ -59,7 +59,7 @@ fn state() -> WorkloadState {
             direct_url: format!("https://{name}.example"),
             state: None,
         };
-        state.topology.stamps.insert(name.clone(), facts);
+        Arc::make_mut(&mut state.topology.stamps).insert(name.clone(), facts);
         let mut case = StampCase::new(now());
         case.demand_rps = 600.0;
         if number % 5 == 0 {
