@@ -135,6 +135,11 @@ fn ramp(policy: &Policy, slices: u32) -> Duration {
 
 /// What is valid and unsafe, or does not do what one might expect of it.
 fn warnings(policy: &Policy) -> Vec<String> {
+    let found = [warnings_of_leaving(policy), warnings_of_returning(policy)].concat();
+    if found.is_empty() { vec!["none".to_owned()] } else { found }
+}
+
+fn warnings_of_leaving(policy: &Policy) -> Vec<String> {
     let mut found = Vec::new();
     let mut warn = |is_so: bool, text: String| {
         if is_so {
@@ -173,6 +178,16 @@ fn warnings(policy: &Policy) -> Vec<String> {
             policy.capacity.headroom
         ),
     );
+    found
+}
+
+fn warnings_of_returning(policy: &Policy) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut warn = |is_so: bool, text: String| {
+        if is_so {
+            found.push(text);
+        }
+    };
     warn(policy.capacity.redistribution != Redistribution::WorstCase && policy.capacity.headroom < 1.1, "capacity.headroom under 1.1 without worst-case redistribution: where more load lands than expected, a survivor is full at once".to_owned());
     warn(
         policy.ramp.watch.get() < Duration::from_secs(150),
@@ -206,7 +221,7 @@ fn warnings(policy: &Policy) -> Vec<String> {
         policy.modes.readmit != Mode::Act && policy.modes.hard_loss == Mode::Act,
         "regions are taken out and never let back by themselves: modes.readmit is not act".to_owned(),
     );
-    if found.is_empty() { vec!["none".to_owned()] } else { found }
+    found
 }
 
 fn capacity(policy: &Policy) -> Vec<String> {

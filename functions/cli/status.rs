@@ -12,9 +12,6 @@ use super::sources::SourceArgs;
 use super::{Environment, Exit, plan};
 use crate::page::{StampStatus, Status};
 
-/// Seconds between two looks unless told otherwise: half an evaluation's interval.
-const WATCH_S: u64 = 5;
-
 /// Arguments of `cordon status`.
 #[derive(Args)]
 pub(super) struct StatusArgs {
@@ -23,7 +20,7 @@ pub(super) struct StatusArgs {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
-    /// Look again every so many seconds until Ctrl-C; redraws on a terminal
+    /// Look again every so many seconds (5, half an evaluation's interval) until Ctrl-C; redraws on a terminal
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5", value_parser = clap::value_parser!(u64).range(1..=3_600))]
     watch: Option<u64>,
 }
@@ -49,7 +46,7 @@ pub(super) async fn run(
         out.flush()?;
         let Some(seconds) = args.watch else { return Ok(Exit::Done) };
         tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(seconds.max(1).min(WATCH_S * 720))) => {}
+            () = tokio::time::sleep(Duration::from_secs(seconds)) => {}
             _ = tokio::signal::ctrl_c() => return Ok(Exit::Done),
         }
     }

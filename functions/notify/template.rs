@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use domain::{Generation, Timestamp};
 
-    fn record(notices: Value) -> AuditRecord {
+    fn record(notices: &Value) -> AuditRecord {
         AuditRecord {
             id: "1".into(),
             schema: 1,
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_chat_gets_news_with_the_way_to_act_and_nothing_that_an_alert_made_up() {
-        let record = record(json!(["needs_approval", "noted"]));
+        let record = record(&json!(["needs_approval", "noted"]));
         let slack = body(&target(NotifyFormat::Slack), &record, Some(2)).unwrap()["text"].to_string();
         assert!(
             slack.contains("[contoso-shoes incident 2] needs approval: eastus2: held &lt;!channel&gt;"),
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_step_is_no_news_to_a_chat() {
-        let record = record(json!(["noted"]));
+        let record = record(&json!(["noted"]));
         assert!(body(&target(NotifyFormat::Slack), &record, None).is_none());
         assert!(body(&target(NotifyFormat::Teams), &record, None).is_none());
         assert!(body(&target(NotifyFormat::CloudEvents), &record, None).is_some());
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_cloud_event_names_its_incident() {
-        let event = body(&target(NotifyFormat::CloudEvents), &record(json!(["cordoned"])), Some(2)).unwrap();
+        let event = body(&target(NotifyFormat::CloudEvents), &record(&json!(["cordoned"])), Some(2)).unwrap();
         assert_eq!(event["incident"], "contoso-shoes/2");
     }
 }

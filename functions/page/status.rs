@@ -161,6 +161,18 @@ fn calm(picture: &Picture<'_>, stamp: &StampId, case: &StampCase) -> bool {
     case.stage == Stage::Serving && ruling.is_none_or(|ruling| ruling.action == Action::Stay)
 }
 
+/// What is worse comes first; what is calm last.
+fn rank(picture: &Picture<'_>, stamp: &StampId, case: &StampCase) -> u8 {
+    match case.stage {
+        Stage::Evacuating | Stage::Cordoned => 0,
+        Stage::Held => 1,
+        Stage::Proving | Stage::Readmitting => 2,
+        Stage::Suspect => 3,
+        Stage::Serving if calm(picture, stamp, case) => 5,
+        Stage::Serving => 4,
+    }
+}
+
 /// Those about which there is something to say first; of a few stamps all as cards, of many the rest as rows.
 fn stamps(out: &mut String, picture: &Picture<'_>, view: &View<'_>) -> fmt::Result {
     let cases = &picture.situation.state.cases;
@@ -173,7 +185,7 @@ fn stamps(out: &mut String, picture: &Picture<'_>, view: &View<'_>) -> fmt::Resu
     let few = cases.len() <= CARDS_MAX / 2;
     let mut all: Vec<_> = cases.iter().collect();
     // Stable: within a group the order of the names, so that no card moves without a reason.
-    all.sort_by_key(|(stamp, case)| calm(picture, stamp, case));
+    all.sort_by_key(|(stamp, case)| rank(picture, stamp, case));
     let (cards, rows): (Vec<_>, Vec<_>) = all
         .into_iter()
         .enumerate()
@@ -252,10 +264,10 @@ pub(super) fn sentence(picture: &Picture<'_>) -> String {
     if all == 0 {
         return "Cordon has not discovered a stamp of this workload yet.".to_owned();
     }
-    let busy: Vec<String> = state
-        .cases
-        .iter()
-        .filter(|(stamp, case)| !calm(picture, stamp, case))
+    let mut busy: Vec<_> = state.cases.iter().filter(|(stamp, case)| !calm(picture, stamp, case)).collect();
+    busy.sort_by_key(|(stamp, case)| rank(picture, stamp, case));
+    let busy: Vec<String> = busy
+        .into_iter()
         .map(|(stamp, case)| {
             let ruling = picture.judgement.decision.rulings.get(stamp).map(|ruling| &ruling.action);
             let action = match ruling {

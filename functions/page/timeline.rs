@@ -159,9 +159,10 @@ fn load(story: &Story, stamp: &StampId) -> Curve {
 }
 
 fn ready(story: &Story, stamp: &StampId, policy: &Policy) -> Curve {
+    // Not a number where nobody knew: the curve breaks there.
     let of = |line: &AuditLine| {
-        let instances = line.stamps.get(stamp)?.ready_instances?;
-        Some((line.at, f64::from(instances) * policy.capacity.instance_rps))
+        let instances = line.stamps.get(stamp)?.ready_instances.map_or(f64::NAN, f64::from);
+        Some((line.at, instances * policy.capacity.instance_rps))
     };
     story.lines.iter().filter_map(of).collect()
 }
@@ -191,6 +192,10 @@ fn chart(
     let mut path = String::new();
     let mut last: Option<f64> = None;
     for (at, rps) in ready(story, stamp, policy) {
+        if rps.is_nan() {
+            last = None;
+            continue;
+        }
         let (x, to) = (scale.x(at), place(rps));
         match last {
             // Capacity is known at each record and stays until the next says otherwise.

@@ -7,7 +7,7 @@ const folder = process.argv[2];
 const theatre = await drill("contoso-shoes", 60);
 const chrome = await browser();
 const said = (page, text) =>
-  page.waitForFunction((text) => document.querySelector("#now").textContent.includes(text), text, { timeout: 300_000 });
+  page.waitForFunction((text) => document.querySelector("#now").textContent.includes(text), text, { timeout: 600_000 });
 
 async function shot(name, path, { width = 1180, height = 1000, colorScheme = "light", full = false } = {}) {
   const context = await chrome.newContext({ viewport: { width, height }, colorScheme, deviceScaleFactor: 1 });
@@ -26,7 +26,7 @@ try {
   await shot("status", "status");
   await shot("phone", "status", { width: 360, height: 740, colorScheme: "dark" });
   await shot("order", "order/hold?stamp=centralus", { height: 620 });
-  await page.waitForFunction(() => /All 2 stamps serve/.test(document.querySelector("#now").textContent), null, { timeout: 300_000 });
+  await page.waitForFunction(() => /All 2 stamps serve/.test(document.querySelector("#now").textContent), null, { timeout: 600_000 });
   await shot("incident", "incident/2", { height: 900, colorScheme: "dark" });
   await shot("audit", "audit", { height: 900 });
 } finally {

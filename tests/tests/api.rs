@@ -168,6 +168,12 @@ async fn every_answer_fits_the_document_also_to_nonsense() {
         }
     }
     assert!(asked > 100, "{asked}");
+}
+
+#[tokio::test]
+async fn every_order_that_is_none_is_a_problem_that_the_document_knows() {
+    let world = world().await;
+    let (_, document) = body(&world.call("GET", "openapi.json", &[], "").await);
     let orders = [
         "",
         "{}",
