@@ -14,7 +14,7 @@ use domain::{
 };
 
 use super::evaluate::Evaluation;
-use super::{Controller, ControllerError};
+use super::{Controller, ControllerError, floor};
 
 /// Wait after an actuator could not be reached.
 const UNREACHABLE_WAIT: Duration = Duration::from_secs(15);
@@ -207,6 +207,9 @@ async fn raise_floor(
     until: Timestamp,
     now: Timestamp,
 ) -> StepResult {
+    if let Some(lever) = floor::lever(stamp) {
+        return floor::raise(controller, lever, (minimum, until), now).await;
+    }
     let (setting, current) = match read_setting(controller, stamp).await {
         Ok(read) => read,
         Err(ended) => return ended.at(now),
@@ -244,6 +247,9 @@ async fn restore_floor(
     recorded: u32,
     now: Timestamp,
 ) -> StepResult {
+    if let Some(lever) = floor::lever(stamp) {
+        return floor::restore(controller, lever, recorded, now).await;
+    }
     let (setting, current) = match read_setting(controller, stamp).await {
         Ok(read) => read,
         Err(ended) => return ended.at(now),
@@ -295,7 +301,7 @@ fn accepted(operation: &OperationUrl, retry_after: Option<Duration>, now: Timest
     StepResult::Accepted { operation: operation.as_str().to_owned(), poll_at: now + wait }
 }
 
-fn of_arm_error(error: &ArmError, now: Timestamp) -> StepResult {
+pub(super) fn of_arm_error(error: &ArmError, now: Timestamp) -> StepResult {
     let later = |default: Duration| now + error.retry_after().unwrap_or(default).min(WAIT_MAX);
     let detail = chain(error);
     match error {
@@ -310,16 +316,16 @@ fn of_arm_error(error: &ArmError, now: Timestamp) -> StepResult {
     }
 }
 
-fn retry(not_before: Timestamp, code: FailureCode, detail: &str) -> StepResult {
+pub(super) fn retry(not_before: Timestamp, code: FailureCode, detail: &str) -> StepResult {
     StepResult::Retry { not_before, code, detail: domain::note(detail) }
 }
 
-fn failed(code: FailureCode, detail: &str) -> StepResult {
+pub(super) fn failed(code: FailureCode, detail: &str) -> StepResult {
     StepResult::Failed { code, detail: domain::note(detail) }
 }
 
 /// An error with all its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -3,6 +3,7 @@
 mod azure;
 mod evaluate;
 mod execute;
+mod floor;
 mod observe;
 pub mod order;
 mod several;

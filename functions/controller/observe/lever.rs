@@ -1,7 +1,8 @@
 //! What the control plane shows of the actuators: origins, capacity floors, instances.
 
 use adapters::azure::arm::{ArmError, ResourceId};
-use adapters::azure::{ProvisioningState, app_service_plan, autoscale, front_door};
+use adapters::azure::floors::{self, Compute};
+use adapters::azure::{ProvisioningState, app_service_plan, autoscale, front_door, scale_set};
 use domain::Timestamp;
 use domain::facts::{CapacityFacts, OriginFacts, StampFacts};
 use futures_util::future::join_all;
@@ -16,6 +17,8 @@ enum LeverError {
     Arm(#[from] ArmError),
     #[error("read an autoscale setting")]
     Setting(#[from] autoscale::AutoscaleError),
+    #[error("read a pool")]
+    Pool(#[from] floors::FloorError),
     #[error("use a resource id of the topology")]
     Id(#[from] adapters::azure::arm::ResourceIdError),
 }
@@ -61,16 +64,36 @@ async fn capacity(
 ) -> Result<Option<CapacityFacts>, LeverError> {
     let (Some(setting), Some(plan)) = (&stamp.autoscale_id, &stamp.plan_id) else { return Ok(None) };
     let arm = &controller.azure.arm_observed;
-    let setting = autoscale::read(arm, &ResourceId::parse(setting)?).await?;
-    let plan = app_service_plan::get(arm, &ResourceId::parse(plan)?).await?;
+    let (setting, plan) = (ResourceId::parse(setting)?, ResourceId::parse(plan)?);
+    if let Some(compute) = Compute::of(&setting) {
+        return Ok(Some(scaled(&floors::read(arm, compute, &setting).await?, now)));
+    }
+    let setting = autoscale::read(arm, &setting).await?;
+    let instances = if scale_set::is_scale_set(&plan) {
+        scale_set::instances(arm, &plan).await?
+    } else {
+        app_service_plan::get(arm, &plan).await?.number_of_workers
+    };
     let in_force = autoscale::active_capacity(&setting, now)?;
     let floor = autoscale::standing_floor(&setting, autoscale::FLOOR_PROFILE, now)?;
     Ok(Some(CapacityFacts {
         read_at: now,
-        instances: plan.number_of_workers.unwrap_or(0),
+        instances: instances.unwrap_or(0),
         minimum: in_force.minimum,
         maximum: in_force.maximum,
         our_floor: floor.map(|(minimum, _)| minimum),
         our_floor_until: floor.map(|(_, until)| until),
     }))
+}
+
+fn scaled(pool: &floors::Scaled, now: Timestamp) -> CapacityFacts {
+    let ours = pool.standing(now);
+    CapacityFacts {
+        read_at: now,
+        instances: pool.instances.unwrap_or(0),
+        minimum: pool.minimum,
+        maximum: pool.maximum,
+        our_floor: ours.map(|ours| ours.minimum),
+        our_floor_until: ours.map(|ours| ours.until),
+    }
 }

@@ -15,6 +15,9 @@ const DIRECT_URL: &str = "cordon:direct-url";
 /// The tag with which a stamp says that it is on its way out.
 const STATE: &str = "cordon:state";
 
+/// The tag with which an AKS cluster names the agent pool of its stamp.
+const AGENT_POOL: &str = "cordon:agent-pool";
+
 /// Why the topology could not be read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DiscoveryError {
@@ -61,6 +64,10 @@ fn stamp_facts(
     origin: &front_door::OriginState,
 ) -> Option<StampFacts> {
     let of_kind = |kind: &str| resources.iter().find(|resource| resource.kind == kind);
+    let id_of = |kind: &str| of_kind(kind).map(|resource| resource.id.as_str().to_owned());
+    // Compute that scales by itself is its own lever.
+    let scaled = agent_pool(of_kind("microsoft.containerservice/managedclusters"))
+        .or_else(|| id_of("microsoft.app/containerapps"));
     let tag = |name: &str| resources.iter().find_map(|resource| resource.tags.get(name).cloned());
     let region = resources.first().map(|resource| resource.location.clone())?;
     let direct_url = tag(DIRECT_URL)
@@ -71,12 +78,20 @@ fn stamp_facts(
         region,
         origin_host: origin.host_name.clone(),
         origin_id: origin.id.as_str().to_owned(),
-        autoscale_id: of_kind("microsoft.insights/autoscalesettings")
-            .map(|resource| resource.id.as_str().to_owned()),
-        plan_id: of_kind("microsoft.web/serverfarms").map(|resource| resource.id.as_str().to_owned()),
+        autoscale_id: id_of("microsoft.insights/autoscalesettings").or_else(|| scaled.clone()),
+        plan_id: id_of("microsoft.web/serverfarms")
+            .or_else(|| id_of("microsoft.compute/virtualmachinescalesets"))
+            .or(scaled),
         direct_url,
         state: tag(STATE),
     })
+}
+
+/// A cluster's pool is no resource of its own to Resource Graph: the cluster has the tags, and one names the pool.
+fn agent_pool(cluster: Option<&TaggedResource>) -> Option<String> {
+    let cluster = cluster?;
+    let pool = cluster.id.child("agentPools", cluster.tags.get(AGENT_POOL)?).ok()?;
+    Some(pool.as_str().to_owned())
 }
 
 /// The key is shown only over TLS, or on this machine.

@@ -7,6 +7,7 @@ mod cosmos;
 mod frontdoor;
 mod graph;
 mod metrics;
+mod pools;
 mod quota;
 
 use serde_json::{Value, json};
@@ -82,6 +83,8 @@ impl ArmResponse {
 pub(crate) struct ArmState {
     /// The autoscale setting of each stamp, as stored.
     pub(crate) autoscale: Vec<Value>,
+    /// What ARM keeps of each stamp's pool, if it is one.
+    pub(crate) pools: Vec<pools::PoolState>,
     /// Scale operations of App Service plans so far; numbers their ids.
     plan_operations: u64,
 }
@@ -104,7 +107,11 @@ impl ArmState {
                 }
             })
         };
-        Self { autoscale: scenario.stamps.iter().zip(&ids.stamps).map(setting).collect(), plan_operations: 0 }
+        Self {
+            autoscale: scenario.stamps.iter().zip(&ids.stamps).map(setting).collect(),
+            pools: vec![pools::PoolState::default(); scenario.stamps.len()],
+            plan_operations: 0,
+        }
     }
 }
 
@@ -127,6 +134,9 @@ pub(crate) fn answer(world: &mut World, request: &ArmRequest) -> ArmResponse {
         Some("microsoft.insights") => autoscale::answer(world, &path, request),
         Some("microsoft.web") => app_service::answer(world, &path, request),
         Some("microsoft.documentdb") => cosmos::answer(world, &path, request),
+        Some("microsoft.compute" | "microsoft.containerservice" | "microsoft.app") => {
+            pools::answer(world, &path, request)
+        }
         Some("microsoft.quota") => quota::answer(world, &path),
         _ => not_found(&request.path),
     }

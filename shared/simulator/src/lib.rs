@@ -28,8 +28,8 @@ pub use measure::{BUCKET_FIRST_MS, BUCKET_RATIO, BUCKETS, FaultRecord, Measureme
 pub use measure::{DROPPED_SHARE, SYMPTOM_RATIO};
 pub use recorder::{ArmExchange, Recorder};
 pub use scenario::{
-    AlertKind, AlertSpec, AlertStage, DemandSpec, FaultKind, FaultSpec, Freeze, FrontDoorSpec, Scenario,
-    ScenarioError, StampSpec, Synthetic, builtin,
+    AlertKind, AlertSpec, AlertStage, ComputeKind, DemandSpec, FaultKind, FaultSpec, Freeze, FrontDoorSpec,
+    Scenario, ScenarioError, StampSpec, Synthetic, builtin,
 };
 pub use telemetry::Delivery;
 pub use world::{OriginView, SimResourceIds, StampResourceIds, StampView, World, WorldView};

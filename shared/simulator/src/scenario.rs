@@ -62,9 +62,27 @@ pub struct StampSpec {
     pub instances_max: u32,
     /// Instances at the start, all ready.
     pub instances_initial: u32,
+    /// What carries the instances.
+    #[serde(default)]
+    pub compute: ComputeKind,
     /// Instances the subscription may have in this region; none means the plan's own maximum.
     #[serde(default)]
     pub quota: Option<u32>,
+}
+
+/// What carries a stamp's instances, and so which lever raises its floor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ComputeKind {
+    /// An App Service plan with an autoscale setting.
+    #[default]
+    AppService,
+    /// A VM scale set with an autoscale setting.
+    ScaleSet,
+    /// An AKS agent pool with the cluster autoscaler.
+    AgentPool,
+    /// A Container App.
+    ContainerApp,
 }
 
 /// The clients of all stamps.

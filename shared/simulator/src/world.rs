@@ -16,7 +16,7 @@ use crate::faults::{Conditions, conditions};
 use crate::health::{EdgeProbe, ProbeReply};
 use crate::measure::{ClassSample, FaultRecord, Measurements, StampSample, StampSecond};
 use crate::metrics::Metrics;
-use crate::scenario::Scenario;
+use crate::scenario::{ComputeKind, Scenario};
 use crate::stamp::{BASELINE_ERRORS, NEEDS_COSMOS, SPREAD, Service, Stamp};
 use crate::telemetry::{Delivery, Telemetry};
 
@@ -490,14 +490,25 @@ fn resource_ids(scenario: &Scenario, seed: Seed) -> SimResourceIds {
         |name: &str| format!("/subscriptions/{subscription}/resourceGroups/rg-{workload}-{name}/providers");
     let profile = format!("{}/Microsoft.Cdn/profiles/afd-{workload}", group("global"));
     let origin_group = format!("{profile}/originGroups/{workload}");
-    let stamp = |id: &StampId, region: &RegionName| StampResourceIds {
-        stamp: id.clone(),
-        region: region.clone(),
-        host: format!("app-{workload}-{id}.azurewebsites.net"),
-        origin: format!("{origin_group}/origins/{id}"),
-        plan: format!("{}/Microsoft.Web/serverfarms/plan-{id}", group(id.as_str())),
-        app: format!("{}/Microsoft.Web/sites/app-{workload}-{id}", group(id.as_str())),
-        autoscale: format!("{}/Microsoft.Insights/autoscalesettings/autoscale-{id}", group(id.as_str())),
+    let stamp = |id: &StampId, region: &RegionName, compute: ComputeKind| {
+        let here = group(id.as_str());
+        let plan = match compute {
+            ComputeKind::AppService => format!("{here}/Microsoft.Web/serverfarms/plan-{id}"),
+            ComputeKind::ScaleSet => format!("{here}/Microsoft.Compute/virtualMachineScaleSets/set-{id}"),
+            ComputeKind::AgentPool => {
+                format!("{here}/Microsoft.ContainerService/managedClusters/aks-{id}/agentPools/web")
+            }
+            ComputeKind::ContainerApp => format!("{here}/Microsoft.App/containerApps/app-{id}"),
+        };
+        StampResourceIds {
+            stamp: id.clone(),
+            region: region.clone(),
+            host: format!("app-{workload}-{id}.azurewebsites.net"),
+            origin: format!("{origin_group}/origins/{id}"),
+            plan,
+            app: format!("{here}/Microsoft.Web/sites/app-{workload}-{id}"),
+            autoscale: format!("{here}/Microsoft.Insights/autoscalesettings/autoscale-{id}"),
+        }
     };
     SimResourceIds {
         front_door_id: seed.guid(entity("frontDoorId"), 0),
@@ -505,7 +516,7 @@ fn resource_ids(scenario: &Scenario, seed: Seed) -> SimResourceIds {
             "{}/Microsoft.DocumentDB/databaseAccounts/cosmos-{workload}",
             group("global")
         ),
-        stamps: scenario.stamps.iter().map(|s| stamp(&s.id, &s.region)).collect(),
+        stamps: scenario.stamps.iter().map(|s| stamp(&s.id, &s.region, s.compute)).collect(),
         profile,
         origin_group,
         subscription,

@@ -9,11 +9,13 @@ pub mod arm;
 pub mod autoscale;
 pub mod cosmos_account;
 pub mod credential;
+pub mod floors;
 pub mod front_door;
 pub mod http;
 pub mod metrics;
 pub mod quota;
 pub mod resource_graph;
+pub mod scale_set;
 
 #[cfg(test)]
 mod testing;

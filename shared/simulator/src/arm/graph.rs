@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{ArmRequest, ArmResponse, app_service, last_segment, method_not_allowed};
+use crate::scenario::ComputeKind;
 use crate::world::World;
 
 pub(super) fn answer(world: &World, request: &ArmRequest) -> ArmResponse {
@@ -29,7 +30,7 @@ pub(super) fn answer(world: &World, request: &ArmRequest) -> ArmResponse {
     }))
 }
 
-fn rows(world: &World, s: usize) -> [Value; 3] {
+fn rows(world: &World, s: usize) -> Vec<Value> {
     let ids = &world.ids.stamps[s];
     let mut tags = json!({ "cordon:workload": world.scenario.workload, "cordon:stamp": ids.stamp });
     if let Some(base) = &world.direct_base {
@@ -49,12 +50,29 @@ fn rows(world: &World, s: usize) -> [Value; 3] {
             "properties": properties
         })
     };
+    let compute = world.scenario.stamps[s].compute;
+    match compute {
+        ComputeKind::AppService | ComputeKind::ScaleSet => {}
+        // A pool is no row of its own: its cluster has the tags, and one of them names it.
+        ComputeKind::AgentPool => {
+            let (cluster, pool) = ids.plan.split_once("/agentPools/").unwrap_or((&ids.plan, ""));
+            let mut row = row(cluster, "microsoft.containerservice/managedclusters", json!({}));
+            row["tags"]["cordon:agent-pool"] = json!(pool);
+            return vec![row];
+        }
+        ComputeKind::ContainerApp => return vec![row(&ids.plan, "microsoft.app/containerapps", json!({}))],
+    }
+    if compute == ComputeKind::ScaleSet {
+        let set = row(&ids.plan, "microsoft.compute/virtualmachinescalesets", json!({}));
+        let setting = world.arm.autoscale[s]["properties"].clone();
+        return vec![set, row(&ids.autoscale, "microsoft.insights/autoscalesettings", setting)];
+    }
     let plan = app_service::document(world, s);
     let mut plan_row = row(&ids.plan, "microsoft.web/serverfarms", plan["properties"].clone());
     plan_row["sku"] = plan["sku"].clone();
     let site =
         json!({ "defaultHostName": ids.host, "serverFarmId": ids.plan, "state": "Running", "enabled": true });
-    [
+    vec![
         plan_row,
         row(&ids.app, "microsoft.web/sites", site),
         row(

@@ -57,6 +57,7 @@ struct Call<'a> {
     method: Method,
     url: Url,
     body: Option<&'a Value>,
+    if_match: Option<&'a str>,
     repeat: Repeat,
     budget: Duration,
 }
@@ -176,7 +177,7 @@ impl ArmClient {
         api_version: &str,
         body: &Value,
     ) -> Result<Accepted, ArmError> {
-        self.write(Method::Patch, self.address(id.as_str(), api_version, &[]), body).await
+        self.write(Method::Patch, self.address(id.as_str(), api_version, &[]), body, None).await
     }
 
     /// Replaces a resource.
@@ -184,7 +185,21 @@ impl ArmClient {
     /// # Errors
     /// See [`ArmError`].
     pub async fn put(&self, id: &ResourceId, api_version: &str, body: &Value) -> Result<Accepted, ArmError> {
-        self.write(Method::Put, self.address(id.as_str(), api_version, &[]), body).await
+        self.write(Method::Put, self.address(id.as_str(), api_version, &[]), body, None).await
+    }
+
+    /// Replaces a resource if it still has this ETag, where its provider knows ETags; a 412 is [`ArmError::Rejected`].
+    ///
+    /// # Errors
+    /// See [`ArmError`].
+    pub async fn put_if_match(
+        &self,
+        id: &ResourceId,
+        api_version: &str,
+        body: &Value,
+        etag: &str,
+    ) -> Result<Accepted, ArmError> {
+        self.write(Method::Put, self.address(id.as_str(), api_version, &[]), body, Some(etag)).await
     }
 
     /// Asks a resource to do `action`. Sent once: whether it may be repeated is not known here.
@@ -199,7 +214,7 @@ impl ArmClient {
         body: &Value,
     ) -> Result<Accepted, ArmError> {
         let path = format!("{id}/{action}");
-        self.write(Method::Post, self.address(&path, api_version, &[]), body).await
+        self.write(Method::Post, self.address(&path, api_version, &[]), body, None).await
     }
 
     /// Puts a question to a tenant-wide provider: a POST that changes nothing, and is retried like a GET. `path` is
@@ -214,8 +229,14 @@ impl ArmClient {
         body: &Value,
     ) -> Result<Value, ArmError> {
         let url = self.address(path, api_version, &[]);
-        let call =
-            Call { method: Method::Post, url, body: Some(body), repeat: Repeat::Safe, budget: CALL_BUDGET };
+        let call = Call {
+            method: Method::Post,
+            url,
+            body: Some(body),
+            if_match: None,
+            repeat: Repeat::Safe,
+            budget: CALL_BUDGET,
+        };
         Ok(self.send(&call).await?.body)
     }
 
@@ -227,7 +248,14 @@ impl ArmClient {
     /// See [`ArmError`]; an address outside the ARM origin is [`ArmError::ForeignAddress`], and is not followed.
     pub async fn poll(&self, operation: &OperationUrl) -> Result<OperationStatus, ArmError> {
         let url = self.own_address(operation.as_str())?;
-        let call = Call { method: Method::Get, url, body: None, repeat: Repeat::Safe, budget: CALL_BUDGET };
+        let call = Call {
+            method: Method::Get,
+            url,
+            body: None,
+            if_match: None,
+            repeat: Repeat::Safe,
+            budget: CALL_BUDGET,
+        };
         match self.send(&call).await {
             Ok(reply) => Ok(operation::read_status(reply.status, &reply.headers, &reply.body)),
             Err(ArmError::Rejected { code, message, .. } | ArmError::Busy { code, message, .. }) => {
@@ -241,13 +269,20 @@ impl ArmClient {
     }
 
     async fn read(&self, url: Url, budget: Duration) -> Result<Value, ArmError> {
-        let call = Call { method: Method::Get, url, body: None, repeat: Repeat::Safe, budget };
+        let call =
+            Call { method: Method::Get, url, body: None, if_match: None, repeat: Repeat::Safe, budget };
         Ok(self.send(&call).await?.body)
     }
 
-    async fn write(&self, method: Method, url: Url, body: &Value) -> Result<Accepted, ArmError> {
+    async fn write(
+        &self,
+        method: Method,
+        url: Url,
+        body: &Value,
+        if_match: Option<&str>,
+    ) -> Result<Accepted, ArmError> {
         let repeat = if method == Method::Post { Repeat::Unsafe } else { Repeat::Safe };
-        let call = Call { method, url, body: Some(body), repeat, budget: CALL_BUDGET };
+        let call = Call { method, url, body: Some(body), if_match, repeat, budget: CALL_BUDGET };
         let Reply { status, headers, body } = self.send(&call).await?;
         let operation = match operation::follow(status, &headers, &body) {
             Follow::Nothing => return Ok(Accepted::Done(body)),
@@ -318,6 +353,9 @@ impl ArmClient {
     async fn attempt(&self, call: &Call<'_>) -> Result<Reply, ArmError> {
         let mut request = Request::new(call.url.clone(), call.method);
         request.insert_header("accept", "application/json");
+        if let Some(etag) = call.if_match {
+            request.insert_header("if-match", etag.to_owned());
+        }
         if let Some(body) = call.body {
             request.insert_header("content-type", "application/json");
             request.set_body(body.to_string());
