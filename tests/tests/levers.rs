@@ -1,7 +1,6 @@
 //! One short drill for each lever: a region is lost, the survivor's floor is raised by its own kind of compute. It outlasts the
 //! drill; that it is given back is shown beside the code in `adapters`.
 
-
 use simulator::ComputeKind;
 use tests::drills;
 
