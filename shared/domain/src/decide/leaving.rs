@@ -20,8 +20,12 @@ const SLICE_SINKS: Duration = Duration::from_secs(60);
 /// In rotation: is there reason to take it out?
 pub(super) fn serving(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
     let assessment = world.assessment(stamp);
-    if case.by_hand.is_some() {
-        return by_hand(world, stamp, case);
+    if let Some(order) = &case.by_hand {
+        if world.as_of().since(order.at) <= world.policy.limits.plan_expiry.get() {
+            return by_hand(world, stamp, case);
+        }
+        // As a plan that was not affirmed in time: what forbade it may end hours later, when nobody thinks of it any more.
+        case.by_hand = None;
     }
     match &assessment.condition {
         Condition::Healthy | Condition::Unobserved if assessment.platform_active => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::decide::HoldReason;
+use crate::decide::{Action, HoldReason};
 use crate::judge::replay;
 use crate::modes::{ModeCause, in_force};
 use crate::policy::Mode;
@@ -99,6 +99,25 @@ fn an_order_that_was_not_obeyed_yet_can_be_taken_back() {
     story.order(Order::Resume);
     story.run(60);
     assert_eq!(story.case(ONE).stage, Stage::Serving);
+}
+
+#[test]
+fn an_order_to_leave_that_was_not_obeyed_in_time_is_void() {
+    let mut story = Story::calm(2);
+    grown(&mut story);
+    let until = story.now + Duration::from_secs(600);
+    story.order(Order::Pause { until });
+    story.order(cordon(ONE));
+    story.run(240);
+    check(&story, ONE, Stage::Serving, GatePosition::Open, &held(HoldReason::Paused));
+    story.run(600);
+    check(&story, ONE, Stage::Serving, GatePosition::Open, &Action::Stay);
+    assert_eq!(
+        story.case(ONE).by_hand,
+        None,
+        "nobody remembers it hours later, when nothing forbids it any more"
+    );
+    every_record_is_the_same_again(&story);
 }
 
 #[test]
