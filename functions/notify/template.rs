@@ -163,7 +163,7 @@ mod tests {
             steps: Value::Null,
             explanation: json!({ "notices": notices }),
             consumed: vec![],
-            situation: Value::Null,
+            situation: domain::canonical::JsonText::of(&Value::Null),
             policy_hash: String::new(),
             hash: String::new(),
         }

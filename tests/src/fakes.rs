@@ -43,7 +43,7 @@ impl InboxLedger {
     /// What came from outside, by id, consumed or not. The observers' own runs are left out.
     pub fn inbox(&self) -> Vec<InboxItem> {
         let all = lock(&self.inbox);
-        all.values().filter(|item| !item.id.as_str().starts_with("run:")).cloned().collect()
+        all.values().filter(|item| !item.id.is_own_run()).cloned().collect()
     }
 
     /// Takes the store away, or gives it back.

@@ -249,7 +249,7 @@ fn record(seq: u64) -> AuditRecord {
         steps: json!([]),
         explanation: Value::Null,
         consumed: vec![],
-        situation: json!({"large": true}),
+        situation: domain::canonical::JsonText::of(&json!({"large": true})),
         policy_hash: String::new(),
         hash: String::new(),
     }

@@ -121,7 +121,7 @@ async fn append(
         return Ok(0);
     }
     let item = InboxItem {
-        id: ItemId::new(format!("run:{observer}:{}", now.as_millis())),
+        id: ItemId::of_own_run(observer, now),
         event_at: now,
         received_at: now,
         body: ItemBody::Observed { signals: run.signals, facts: run.facts },

@@ -371,7 +371,7 @@ impl Policy {
 }
 
 impl Speaker {
-    fn matches(&self, source: &str) -> bool {
+    pub(crate) fn matches(&self, source: &str) -> bool {
         let (ours, theirs) = (self.source.to_ascii_lowercase(), source.trim().to_ascii_lowercase());
         match ours.strip_suffix('*') {
             Some(start) => theirs.starts_with(start),

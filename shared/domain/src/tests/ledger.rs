@@ -33,6 +33,35 @@ fn an_item_delivered_again_changes_nothing() {
     assert_eq!(once, story.situation(&items));
 }
 
+/// A day of our own runs was most of a state, and paid for at every look. The ledger takes none of them twice.
+#[test]
+fn our_own_runs_are_forgotten_long_before_what_comes_from_outside() {
+    let mut story = Story::calm(2);
+    let outside = crate::ItemId::from("alert:HT1X-9DG:fired");
+    let signal = signal(LOST, EvidenceClass::Edge, "metrics", Verdict::Healthy, story.now);
+    let item = |id: crate::ItemId, story: &Story| InboxItem {
+        id,
+        event_at: story.now,
+        received_at: story.now,
+        body: ItemBody::Observed { signals: vec![signal.clone()], facts: crate::Facts::default() },
+    };
+    let first = crate::ItemId::of_own_run("stamps", story.now);
+    story.inbox.push(item(first.clone(), &story));
+    story.inbox.push(item(outside.clone(), &story));
+    story.tick();
+    story.run(600);
+    assert!(story.state.seen.contains_key(&first), "after 10 min");
+    for _ in 0..60 {
+        let own = item(crate::ItemId::of_own_run("stamps", story.now), &story);
+        story.inbox.push(own);
+        story.tick();
+    }
+    assert!(!story.state.seen.contains_key(&first), "after 20 min");
+    assert!(story.state.seen.contains_key(&outside));
+    let own = story.state.seen.keys().filter(|id| id.is_own_run()).count();
+    assert_eq!(own, 60, "those of the last 15 min at the most");
+}
+
 #[test]
 fn an_older_word_of_the_same_alert_never_overrides_a_newer_one() {
     let mut story = Story::calm(2);
@@ -276,7 +305,7 @@ fn a_record_cannot_pretend_to_have_decided_nothing() {
     emptied.decision["assessments"] = json!({});
     assert_eq!(replay(&emptied.clone().sealed(), &story.policy), different);
     // Its cases put back too: it still planned steps.
-    let situation: crate::decide::Situation = serde_json::from_value(cordon.situation.clone()).unwrap();
+    let situation: crate::decide::Situation = cordon.situation.read().unwrap();
     emptied.decision["cases"] = serde_json::to_value(&situation.state.cases).unwrap();
     emptied.decision["last_removal_at"] = serde_json::to_value(situation.state.last_removal_at).unwrap();
     assert_eq!(replay(&emptied.sealed(), &story.policy), different);
