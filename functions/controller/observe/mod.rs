@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use domain::facts::StampFacts;
 use domain::state::WorkloadState;
-use domain::{Facts, InboxItem, ItemBody, ItemId, Signal, Timestamp};
+use domain::{Facts, InboxItem, ItemBody, ItemId, RUN, Signal, Timestamp};
 
 use super::{Controller, ControllerError};
 
@@ -108,7 +108,7 @@ pub async fn observe_cosmos(controller: &Controller) -> Result<usize, Controller
 }
 
 async fn load_state(controller: &Controller) -> Result<Option<WorkloadState>, ControllerError> {
-    Ok(controller.ledger.load(&controller.policy.workload.name, 0).await?.state)
+    Ok(controller.ledger.state(&controller.policy.workload.name).await?)
 }
 
 async fn append(
@@ -121,7 +121,7 @@ async fn append(
         return Ok(0);
     }
     let item = InboxItem {
-        id: ItemId::new(format!("run:{observer}:{}", now.as_millis())),
+        id: ItemId::new(format!("{RUN}{observer}:{}", now.as_millis())),
         event_at: now,
         received_at: now,
         body: ItemBody::Observed { signals: run.signals, facts: run.facts },

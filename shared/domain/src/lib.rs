@@ -49,8 +49,8 @@ pub use gate::{GateDocument, GatePosition};
 pub use ids::{Generation, ItemId, OperationId, RegionName, StampId, StepId, WorkloadId};
 pub use policy::Policy;
 pub use signal::{
-    EvidenceClass, FailureKind, InboxItem, ItemBody, Measure, NOTE_CHARS_MAX, Refusal, RefusalCode, Scope,
-    Signal, Standing, Verdict, note,
+    EvidenceClass, FailureKind, InboxItem, ItemBody, Measure, NOTE_CHARS_MAX, RUN, Refusal, RefusalCode,
+    Scope, Signal, Standing, Verdict, note,
 };
 pub use step::{Actuator, Effect, FailureCode, Purpose, Step, StepOutcome, StepResult, StepStatus};
 pub use time::{NotATimestamp, Timestamp};

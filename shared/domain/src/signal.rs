@@ -202,6 +202,9 @@ pub enum ItemBody {
     },
 }
 
+/// What the ids of our own observers' runs begin with.
+pub const RUN: &str = "run:";
+
 /// One item of the inbox. Its id derives from the source event, so that a second delivery is the same item.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InboxItem {
