@@ -16,7 +16,7 @@ use anyhow::Context;
 use domain::{Policy, WorkloadId};
 use tokio::net::TcpListener;
 
-use crate::controller::{Azure, Cadence, Controller, Controllers, DirectClient};
+use crate::controller::{Azure, Cadence, Controller, Controllers, DirectClient, GatesRead};
 use crate::edge::entra::Callers;
 use crate::edge::{App, ControllerApp, Page, Role, router};
 
@@ -128,6 +128,7 @@ pub fn guarded_controller(
                 direct: DirectClient::new(direct.clone(), settings.stamp_key.clone()),
             },
             cadence: Cadence::default(),
+            gates_read: GatesRead::default(),
             instance: settings.instance.clone(),
         }));
     }

@@ -54,6 +54,7 @@ fn app(change: impl FnOnce(&mut domain::Policy)) -> (App, Arc<InboxLedger>, Arc<
         audit: audit.clone(),
         azure: tests::fakes::azure_out_of_reach(),
         cadence: cordon::controller::Cadence::default(),
+        gates_read: cordon::controller::GatesRead::default(),
         instance: "test".into(),
     };
     let role = Role::Controller(ControllerApp {

@@ -108,7 +108,7 @@ pub async fn observe_cosmos(controller: &Controller) -> Result<usize, Controller
 }
 
 async fn load_state(controller: &Controller) -> Result<Option<WorkloadState>, ControllerError> {
-    Ok(controller.ledger.load(&controller.policy.workload.name, 0).await?.state)
+    Ok(controller.ledger.state(&controller.policy.workload.name).await?)
 }
 
 async fn append(

@@ -85,6 +85,11 @@ pub trait Ledger: Send + Sync + 'static {
     /// Reads state, steps and up to `items_max` inbox items in one go.
     async fn load(&self, workload: &WorkloadId, items_max: usize) -> Result<LedgerView, StoreError>;
 
+    /// The state alone: what observers and event sources ask for.
+    async fn state(&self, workload: &WorkloadId) -> Result<Option<WorkloadState>, StoreError> {
+        Ok(self.load(workload, 0).await?.state)
+    }
+
     /// Appends inbox items. An item whose id is there already, consumed or not, is left alone: a second delivery
     /// changes nothing. Returns how many were new.
     async fn append(&self, workload: &WorkloadId, items: &[InboxItem]) -> Result<usize, StoreError>;

@@ -33,35 +33,6 @@ fn an_item_delivered_again_changes_nothing() {
     assert_eq!(once, story.situation(&items));
 }
 
-/// A day of our own runs was most of a state, and paid for at every look. The ledger takes none of them twice.
-#[test]
-fn our_own_runs_are_forgotten_long_before_what_comes_from_outside() {
-    let mut story = Story::calm(2);
-    let outside = crate::ItemId::from("alert:HT1X-9DG:fired");
-    let signal = signal(LOST, EvidenceClass::Edge, "metrics", Verdict::Healthy, story.now);
-    let item = |id: crate::ItemId, story: &Story| InboxItem {
-        id,
-        event_at: story.now,
-        received_at: story.now,
-        body: ItemBody::Observed { signals: vec![signal.clone()], facts: crate::Facts::default() },
-    };
-    let first = crate::ItemId::of_own_run("stamps", story.now);
-    story.inbox.push(item(first.clone(), &story));
-    story.inbox.push(item(outside.clone(), &story));
-    story.tick();
-    story.run(600);
-    assert!(story.state.seen.contains_key(&first), "after 10 min");
-    for _ in 0..60 {
-        let own = item(crate::ItemId::of_own_run("stamps", story.now), &story);
-        story.inbox.push(own);
-        story.tick();
-    }
-    assert!(!story.state.seen.contains_key(&first), "after 20 min");
-    assert!(story.state.seen.contains_key(&outside));
-    let own = story.state.seen.keys().filter(|id| id.is_own_run()).count();
-    assert_eq!(own, 60, "those of the last 15 min at the most");
-}
-
 #[test]
 fn an_older_word_of_the_same_alert_never_overrides_a_newer_one() {
     let mut story = Story::calm(2);
@@ -94,6 +65,21 @@ fn what_happened_before_the_horizon_is_refused_audibly() {
     assert_eq!(story.state.evidence, evidence);
     let headline = &story.records.last().unwrap().headline;
     assert!(headline.contains("older than the horizon"), "{headline}");
+}
+
+#[test]
+fn the_state_remembers_events_for_the_horizon_and_its_own_runs_for_minutes() {
+    let mut story = Story::calm(2);
+    let mut items = Vec::new();
+    for (id, hours) in [("alert:1", 25), ("alert:2", 23), ("run:stamps:1", 1), ("run:stamps:2", 0)] {
+        let event_at = story.now.before(Duration::from_secs(hours * 3_600));
+        let body = ItemBody::Observed { signals: vec![], facts: Default::default() };
+        items.push(InboxItem { id: id.into(), event_at, received_at: story.now, body });
+    }
+    let now = story.now;
+    fold(&mut story.state, &mut story.steps, &items, &story.policy, now);
+    let seen = |id: &str| story.state.seen.contains_key(&crate::ItemId::from(id));
+    assert_eq!(["alert:1", "alert:2", "run:stamps:1", "run:stamps:2"].map(seen), [false, true, false, true]);
 }
 
 #[test]
