@@ -171,7 +171,14 @@ mod tests {
 
     fn target(format: NotifyFormat) -> NotifyTarget {
         let page = Some("https://cordon.example/api/operator/".into());
-        NotifyTarget { name: "x".into(), url: "https://x".into(), format: Some(format), page }
+        NotifyTarget {
+            name: "x".into(),
+            url: "https://x".into(),
+            format: Some(format),
+            page,
+            auth: None,
+            key: None,
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl CosmosLedger {
                     known.items.insert(item.id.clone(), (item.event_at, stored.etag));
                     inbox.insert(InboxKey::of(&item), item);
                 }
-                Kind::State | Kind::Consumed | Kind::Audit | Kind::Gate => {}
+                Kind::State | Kind::Consumed | Kind::Audit | Kind::Gate | Kind::Place => {}
             }
         }
         steps.sort_by(|a, b| a.step.id.cmp(&b.step.id));
