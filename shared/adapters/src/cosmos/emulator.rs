@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use azure_core::http::{AsyncRawResponse, Request, Url};
 pub use azure_data_cosmos::fault_injection;
 use azure_data_cosmos::fault_injection::FaultInjectionRule;
 use azure_data_cosmos::{
@@ -115,6 +116,24 @@ impl CosmosEmulator {
     /// The regions, the write region first.
     pub fn regions(&self) -> &[&'static str] {
         &self.regions
+    }
+
+    /// Where the account is to a client that speaks to its write region.
+    ///
+    /// # Errors
+    /// Never for the names that it was made with.
+    pub fn endpoint(&self) -> azure_data_cosmos::Result<Url> {
+        let write_region = self.regions.first().copied().unwrap_or_default();
+        Ok(address(write_region).parse::<AccountEndpoint>()?.into_url())
+    }
+
+    /// Answers one request below [`endpoint`](Self::endpoint) as the service does over HTTP: for a front that clients of
+    /// other makers can speak to.
+    ///
+    /// # Errors
+    /// When nothing came back.
+    pub async fn answer(&self, request: &Request) -> azure_data_cosmos::Result<AsyncRawResponse> {
+        self.http.execute_request(request).await
     }
 
     /// The emulator's own hooks: regions going offline, failover, replication that pauses.
