@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,13 +28,23 @@ pub(super) fn arm_client() -> Result<Outcome, Failure> {
 /// Every exchange of every drill against Microsoft's specifications, by Microsoft's validator.
 pub(super) fn arm_exchanges() -> Result<Outcome, Failure> {
     let Some(peers) = Peers::installed()? else { return Ok(Outcome::NotRun) };
-    let folder = target().join("verify/exchanges");
     // What an earlier build said proves nothing about this one.
+    let folder = exchanges();
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|error| format!("empty {}: {error}", folder.display()))?;
     }
-    run(&mut ours("exchanges", &[&text(&folder)]))?;
+    record_exchanges()?;
     peers.run(node("oav.mjs").arg(&folder)).map(|()| Outcome::Passed)
+}
+
+/// Where the exchanges of all drills are.
+pub(super) fn exchanges() -> PathBuf {
+    target().join("verify/exchanges")
+}
+
+/// Plays all drills and records them.
+pub(super) fn record_exchanges() -> Result<(), Failure> {
+    run(&mut ours("exchanges", &[&text(&exchanges())]))
 }
 
 /// Microsoft's JavaScript client of Cosmos DB reads an audit that we wrote, and works out its chain.
@@ -60,11 +70,21 @@ pub(super) fn known_tokens() -> Result<Outcome, Failure> {
 
 /// An emulator of Cosmos DB by somebody else, for what it supports.
 pub(super) fn second_cosmos() -> Result<Outcome, Failure> {
-    Ok(Outcome::NotRun)
+    let Some(peers) = Peers::installed()? else { return Ok(Outcome::NotRun) };
+    let port = free_port()?;
+    let mut server = Command::new("node");
+    server.arg(peers.file("@vercel/cosmosdb-server/lib/cli.js"));
+    let port_text = port.to_string();
+    let _server = Server::start(server.args(["-p", &port_text, "--host", "127.0.0.1", "--no-ssl"]), port)?;
+    let mut ours = ours("cosmos_peer", &[&format!("http://127.0.0.1:{port}")]);
+    // What the service knows and this server does not: HTTP/2 with binary JSON, the metadata of a machine in Azure.
+    ours.env("AZURE_COSMOS_CONNECTION_POOL_IS_HTTP2_ALLOWED", "false");
+    ours.env("AZURE_COSMOS_BINARY_ENCODING_ENABLED", "false").env("COSMOS_DISABLE_IMDS", "1");
+    run(&mut ours).map(|()| Outcome::Passed)
 }
 
 /// One of our programs, built and run.
-fn ours(binary: &str, arguments: &[&str]) -> Command {
+pub(super) fn ours(binary: &str, arguments: &[&str]) -> Command {
     let mut command = cargo(&["run", "--quiet", "-p", "tests", "--bin", binary, "--"]);
     command.args(arguments);
     command

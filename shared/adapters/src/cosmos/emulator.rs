@@ -142,6 +142,28 @@ impl CosmosEmulator {
     }
 }
 
+/// An account in an emulator of another maker, which speaks plain HTTP on loopback.
+///
+/// # Errors
+/// When the address is none.
+pub fn account_over_http(endpoint: &str, database: String) -> azure_data_cosmos::Result<CosmosAccount> {
+    Ok(CosmosAccount::with(Box::new(OverHttp { endpoint: endpoint.parse()? }), database))
+}
+
+struct OverHttp {
+    endpoint: AccountEndpoint,
+}
+
+#[async_trait]
+impl Connect for OverHttp {
+    async fn connect(&self) -> azure_data_cosmos::Result<CosmosClient> {
+        let key = azure_core::credentials::Secret::new(KEY);
+        let account = AccountReference::with_authentication_key(self.endpoint.clone(), key);
+        let runtime = CosmosRuntimeBuilder::new().build().await?;
+        CosmosClientBuilder::new().with_runtime(runtime).build(account, routing(None)).await
+    }
+}
+
 struct Emulated {
     http: Arc<InMemoryEmulatorHttpClient>,
     regions: Vec<&'static str>,
