@@ -36,6 +36,7 @@ pub mod explanation;
 mod transition;
 pub mod audit;
 pub mod audit_line;
+pub mod fork;
 pub mod explain;
 
 #[cfg(test)]
@@ -46,7 +47,7 @@ mod tests;
 pub use command::{Command, Order};
 pub use facts::{EnabledState, Facts};
 pub use gate::{GateDocument, GatePosition};
-pub use ids::{Generation, ItemId, OperationId, RegionName, StampId, StepId, WorkloadId};
+pub use ids::{FIRST_EPOCH, Generation, ItemId, OperationId, RegionName, StampId, StepId, WorkloadId};
 pub use policy::Policy;
 pub use signal::{
     EvidenceClass, FailureKind, InboxItem, ItemBody, Measure, NOTE_CHARS_MAX, RUN, Refusal, RefusalCode,

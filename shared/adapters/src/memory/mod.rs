@@ -2,12 +2,14 @@
 //! that every store must keep are in `rules`; the embedded stores use the same ones, so that the two cannot drift.
 
 mod audit;
+mod epoch;
 pub mod faulty;
 mod gates;
 mod ledger;
 pub mod rules;
 
 pub use audit::MemoryAudit;
+pub use epoch::MemoryEpoch;
 pub use gates::MemoryGates;
 pub use ledger::MemoryLedger;
 pub use rules::{COMMIT_BYTES_MAX, COMMIT_OPERATIONS_MAX, DOCUMENT_BYTES_MAX, GATE_BYTES_MAX};
