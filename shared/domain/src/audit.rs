@@ -78,6 +78,14 @@ impl AuditRecord {
         self
     }
 
+    /// The last generation known to have stayed, if this is the first record of a new epoch: what was committed between
+    /// the two may have been lost with the ledger's write region.
+    pub fn begins_epoch_after(&self) -> Option<Generation> {
+        let notes = self.situation["notes"].as_array()?;
+        let note = notes.iter().find(|note| note["note"] == "epoch_began")?;
+        serde_json::from_value(note["after"].clone()).ok()
+    }
+
     /// What the hash should be.
     pub fn content_hash(&self) -> String {
         hex(&Sha256::digest(serde_json::to_vec(&Canonical::of(self)).unwrap_or_default()))
