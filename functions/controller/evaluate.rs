@@ -1,6 +1,7 @@
 //! Gather once, decide, commit, then execute what is due. The event path and the timer path are this one function.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use adapters::{CommitOutcome, LedgerView};
 use domain::decide::{GateRead, Situation};
@@ -19,6 +20,9 @@ const ROUNDS_MAX: u32 = 40;
 /// The epoch of a ledger whose write region was never seen to change.
 const FIRST_EPOCH: u32 = 1;
 
+/// Our own probes come every 10 s; evidence older than this means that nobody watches.
+const WATCHED_WITHIN: Duration = Duration::from_secs(120);
+
 /// What one evaluation did, for the reply and the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Evaluation {
@@ -30,6 +34,8 @@ pub struct Evaluation {
     pub executed: u32,
     /// The headline of each transition.
     pub transitions: Vec<String>,
+    /// Our own observers have looked at the stamps lately. A controller that is blind is as good as dead.
+    pub watches: bool,
 }
 
 /// Evaluates the workload until its inbox is empty and nothing is due.
@@ -42,7 +48,7 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
         let view = controller.ledger.load(&controller.policy.workload.name, CONSUMED_MAX).await?;
         let more = view.more;
         let folded = view.inbox.len();
-        let Some(next) = next_transition(controller, view).await? else {
+        let Some(next) = next_transition(controller, view, &mut done).await? else {
             if execute_due(controller, &mut done).await? == 0 {
                 return Ok(done);
             }
@@ -86,6 +92,7 @@ pub async fn situation(controller: &Controller) -> Result<Situation, ControllerE
 async fn next_transition(
     controller: &Controller,
     view: LedgerView,
+    done: &mut Evaluation,
 ) -> Result<Option<Transition>, ControllerError> {
     let policy = &controller.policy;
     let parent = view.state.as_ref().map(|state| state.generation);
@@ -94,6 +101,7 @@ async fn next_transition(
     let consumed: Vec<_> = view.inbox.iter().map(|item| item.id.clone()).collect();
     let now = controller.clock.now();
     let situation = gather(controller, view, now).await?;
+    done.watches = situation.state.observed_at.is_some_and(|at| now.since(at) <= WATCHED_WITHIN);
     let number = parent.map_or(0, |parent| parent.n);
     let operation = OperationId::new(format!("{}/{number}/{}", controller.instance, now.as_millis()));
     if more {

@@ -9,4 +9,6 @@ mod modes;
 mod explanation;
 mod properties;
 mod stray;
+mod drift;
+mod deployment;
 mod by_hand;
