@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use adapters::embedded::EmbeddedGates;
-use adapters::{Clock, GateStore, SystemClock};
+use adapters::{Clock, GateStore, GateWrite, SystemClock};
 use domain::gate::{GATE_SCHEMA, slice_of};
 use domain::{GateDocument, GatePosition, Generation};
 use reqwest::{Client, Method, Response};
@@ -117,7 +117,7 @@ impl Stamp {
             reason: "test".into(),
         };
         let gates = EmbeddedGates::open(self.directory.path().join("gates")).unwrap();
-        gates.write(&document).await.unwrap();
+        assert!(matches!(gates.write(&document).await.unwrap(), GateWrite::Written(_)));
     }
 
     async fn probe_from(&self, address: &str) -> Response {

@@ -416,6 +416,7 @@ async fn stamp_removed() {
     let gone = notes.iter().find(|(_, text)| text.contains("westus2 is gone; its case is closed"));
     assert!(gone.is_some_and(|(t, _)| (3_000..3_100).contains(t)), "{notes:?}");
     told_and_put_back(&run, &["somebody else disabled the origin of westus2; it was not held by us"]);
+    assert_eq!(run.count("refused"), 0, "its peers, who are told later, are not heard about it");
     assert!(!run.report.end.contains_key(&StampId::new("westus2")), "{:?}", run.report.end);
     all_serve_without_a_floor(&run);
 }
