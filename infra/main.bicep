@@ -80,10 +80,15 @@ param rateLimitPerMinute int = 3000
 ])
 param planSku string = 'P1v3'
 
-@description('How many stamps may be lost with the others still carrying everything at instancesMin. 1 is N-1 sizing; 0 relies on the pre-scale, and the first minutes of a loss are short of capacity. Read by people and by checks, see DECISIONS.md.')
+@description('How many stamps may be lost with the others still carrying everything at instancesMin. 1 is N-1 sizing; 0 relies on the pre-scale, and the first minutes of a loss are short of capacity. The checks hold instancesMin of the stamps to it and to peakRequestsPerSecond; see DECISIONS.md.')
 @minValue(0)
 @maxValue(2)
 param stampsToLose int = 0
+
+@description('What all clients together send at the peak, in requests per second: with stampsToLose, what the stamps must be sized for.')
+@minValue(1)
+@maxValue(10000000)
+param peakRequestsPerSecond int
 
 @description('Requests that one instance of the application serves at once; the rest is refused with 503 and Retry-After, so that the first minutes of a surge cost the admitted clients nothing. From the owner\'s load test.')
 @minValue(1)
@@ -540,3 +545,6 @@ output controllerAppName string = controllerApp.outputs.name
 
 @description('How many stamps may be lost without any new instance, as stated by the parameter.')
 output stampsToLose int = stampsToLose
+
+@description('The peak that the stamps are sized for, as stated by the parameter.')
+output peakRequestsPerSecond int = peakRequestsPerSecond

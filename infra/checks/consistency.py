@@ -1,6 +1,7 @@
 """Does the code still agree with the infrastructure? Each check returns findings; none is a pass."""
 
 import json
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -264,6 +265,23 @@ def login(infra):
                 yield f"{binding['route']} takes a key; the login would send its callers to a page"
 
 
+def headroom(infra):
+    """Without any stampsToLose of the stamps, instancesMin of the others carries the peak, with the 5 % of the safety rule S2."""
+    rps = tomllib.loads(infra.read("policy.toml"))["capacity"]["instance_rps"]
+    for file in sorted((infra.root / "infra/parameters").glob("*.bicepparam")):
+        text = file.read_text()
+        number = {name: int(value) for name, value in re.findall(r"^param (stampsToLose|peakRequestsPerSecond) = (\d+)", text, re.M)}
+        least = sorted(int(n) for n in re.findall(r"^    instancesMin: (\d+)", text, re.M))
+        if len(number) != 2:
+            yield f"{file.name}: stampsToLose and peakRequestsPerSecond must be numbers"
+            continue
+        # The loss of the largest is the worst.
+        left = sum(least[: len(least) - number["stampsToLose"]])
+        needed = math.ceil(number["peakRequestsPerSecond"] * 1.05 / rps)
+        if left < needed:
+            yield f"{file.name}: without {number['stampsToLose']} stamps {left} instances are left, and the peak needs {needed}"
+
+
 def diagrams(infra):
     """The pictures in docs/ are of the Mermaid text in infra/README.md."""
     for name, source in sources(infra.read("infra/README.md")).items():
@@ -391,4 +409,4 @@ def regions(infra):
                 yield f"{name} names the region {region}"
 
 
-CHECKS = [declarations, modules, settings, triggers, roles, heartbeat, login, containers, probes, speakers, tags, regions, diagrams]
+CHECKS = [declarations, modules, settings, triggers, roles, heartbeat, login, containers, probes, speakers, tags, regions, headroom, diagrams]

@@ -92,9 +92,8 @@ fn a_stamp_leaves_only_if_the_others_can_carry_what_it_has() {
 fn what_is_under_way_is_waited_for() {
     let mut story = Story::calm(2);
     story.executor = Executor::Busy;
-    story.scene(LOST).load_rps = 590.0;
-    story.scene(LOST).direct = Direct::Full;
-    story.run(120);
+    story.scene(LOST).direct = Direct::Down;
+    story.run(200);
     let found = asked(&story, &[], &[]);
     assert!(found.iter().any(|one| matches!(one, Objection::StepUnderWay { .. })), "{found:?}");
 }

@@ -104,9 +104,9 @@ fn a_floor_that_is_taken_away_is_set_again() {
 #[test]
 fn a_floor_that_yields_is_left_until_the_cordon_is_over() {
     let mut story = latched(under(OnDrift::Yield));
-    story.scene(OTHER).our_floor = Some((5, story.now + std::time::Duration::from_secs(20_000)));
+    story.scene(OTHER).our_floor = Some((2, story.now + std::time::Duration::from_secs(20_000)));
     story.run(600);
-    assert_eq!(story.scenes[&StampId::from(OTHER)].our_floor.map(|(minimum, _)| minimum), Some(5));
+    assert_eq!(story.scenes[&StampId::from(OTHER)].our_floor.map(|(minimum, _)| minimum), Some(2));
     assert_eq!(told(&story).len(), 1);
     story.scene(LOST).direct = Direct::Healthy;
     story.until(LOST, Stage::Serving, 7_200);
