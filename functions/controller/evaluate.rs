@@ -1,6 +1,7 @@
 //! Gather once, decide, commit, then execute what is due. The event path and the timer path are this one function.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use adapters::epoch::Epoch;
 use adapters::{CommitOutcome, LedgerView};
@@ -17,6 +18,9 @@ use super::{Controller, ControllerError, epoch};
 /// invocation must end long before the host's time-out, and the next wake-up goes on.
 const ROUNDS_MAX: u32 = 40;
 
+/// Our own probes come every 10 s; evidence older than this means that nobody watches.
+const WATCHED_WITHIN: Duration = Duration::from_secs(120);
+
 /// What one evaluation did, for the reply and the log.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Evaluation {
@@ -28,6 +32,8 @@ pub struct Evaluation {
     pub executed: u32,
     /// The headline of each transition.
     pub transitions: Vec<String>,
+    /// Our own observers have looked at the stamps lately. A controller that is blind is as good as dead.
+    pub watches: bool,
 }
 
 /// Evaluates the workload until its inbox is empty and nothing is due.
@@ -40,7 +46,12 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
         let view = controller.ledger.load(&controller.policy.workload.name, CONSUMED_MAX).await?;
         let more = view.more;
         let folded = view.inbox.len();
-        let Some(next) = next_transition(controller, &view).await? else {
+        let next = next_transition(controller, &view).await?;
+        let state = next.as_ref().map(|next| &next.state).or(view.state.as_ref());
+        let observed_at = state.and_then(|state| state.observed_at);
+        let now = controller.clock.now();
+        done.watches = observed_at.is_some_and(|at| now.since(at) <= WATCHED_WITHIN);
+        let Some(next) = next else {
             // What was just read is what stands; a claim proves it for its step.
             let Some(state) = view.state else { return Ok(done) };
             if execute_due(controller, &state, &view.steps, &mut done).await? == 0 {

@@ -88,6 +88,7 @@ fn note_in_words(note: &FoldNote) -> (&'static str, String) {
             format!("refused an event: {}: {}", domain::explain::refusal(refusal.code), refusal.note),
         ),
         FoldNote::StepEnded { text } => ("step", text.clone()),
+        FoldNote::ChangedElsewhere { text } => ("drift", text.clone()),
         FoldNote::Ordered { text }
         | FoldNote::OrderRefused { text }
         | FoldNote::TopologyChanged { text }

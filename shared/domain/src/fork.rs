@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::{Timestamp, WorkloadId};
 
-    fn record(seq: u64, previous: &str, epoch: u32, n: u64, note: Value) -> AuditRecord {
+    fn record(seq: u64, previous: &str, epoch: u32, n: u64, note: &Value) -> AuditRecord {
         AuditRecord {
             id: String::new(),
             schema: 1,
@@ -149,7 +149,7 @@ mod tests {
             steps: Value::Null,
             explanation: Value::Null,
             consumed: vec![],
-            situation: json!({ "notes": [note] }),
+            situation: crate::canonical::JsonText::of(&json!({ "notes": [note] })),
             policy_hash: String::new(),
             hash: String::new(),
         }
@@ -161,13 +161,13 @@ mod tests {
     }
 
     /// Two records that stayed, two that were lost, and two of the new epoch.
-    fn forked(note: Value) -> (Vec<AuditRecord>, Vec<AuditRecord>) {
-        let first = record(1, "", 1, 1, Value::Null);
-        let second = record(2, &first.hash, 1, 4, Value::Null);
-        let lost = record(3, &second.hash, 1, 6, Value::Null);
-        let lost_too = record(4, &lost.hash, 1, 7, Value::Null);
+    fn forked(note: &Value) -> (Vec<AuditRecord>, Vec<AuditRecord>) {
+        let first = record(1, "", 1, 1, &Value::Null);
+        let second = record(2, &first.hash, 1, 4, &Value::Null);
+        let lost = record(3, &second.hash, 1, 6, &Value::Null);
+        let lost_too = record(4, &lost.hash, 1, 7, &Value::Null);
         let third = record(3, &second.hash, 2, 6, note);
-        let fourth = record(4, &third.hash, 2, 7, Value::Null);
+        let fourth = record(4, &third.hash, 2, 7, &Value::Null);
         let copy = vec![first.clone(), second.clone(), lost, third.clone(), lost_too, fourth.clone()];
         (vec![first, second, third, fourth], copy)
     }
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_fork_that_the_chain_records_is_accepted() {
-        let (ledger, copy) = forked(began(Generation { epoch: 1, n: 5 }));
+        let (ledger, copy) = forked(&began(Generation { epoch: 1, n: 5 }));
         let (same, lost) = (Ok(Copied::Same), Ok(Copied::Lost));
         assert_eq!(
             compared(&ledger, &copy),
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_fork_that_no_record_explains_is_not() {
-        let (ledger, copy) = forked(Value::Null);
+        let (ledger, copy) = forked(&Value::Null);
         let mut trunk = Trunk::default();
         let taken: Vec<_> = ledger.iter().map(|record| trunk.take(record)).collect();
         let unsaid = ForkError::Unsaid { seq: 3, generation: Generation { epoch: 2, n: 6 } };
@@ -203,10 +203,10 @@ mod tests {
 
     #[test]
     fn a_recorded_fork_explains_only_what_hangs_on_it_and_came_between() {
-        let (ledger, copy) = forked(began(Generation { epoch: 1, n: 5 }));
-        let stranger = record(3, "elsewhere", 1, 6, Value::Null);
-        let known = record(3, &ledger[1].hash, 1, 5, Value::Null);
-        let later = record(3, &ledger[1].hash, 2, 6, json!("another"));
+        let (ledger, copy) = forked(&began(Generation { epoch: 1, n: 5 }));
+        let stranger = record(3, "elsewhere", 1, 6, &Value::Null);
+        let known = record(3, &ledger[1].hash, 1, 5, &Value::Null);
+        let later = record(3, &ledger[1].hash, 2, 6, &json!("another"));
         let mut altered = copy[2].clone();
         altered.headline = "all quiet".into();
         let unexplained = Err(ForkError::Unexplained { seq: 3 });
@@ -216,7 +216,7 @@ mod tests {
         );
         // Without the record it hangs on, the next of the lost is a stranger as well.
         assert_eq!(compared(&ledger, &copy[4..5]), [Err(ForkError::Unexplained { seq: 4 })]);
-        let end = record(5, &ledger[3].hash, 2, 9, Value::Null);
+        let end = record(5, &ledger[3].hash, 2, 9, &Value::Null);
         assert_eq!(compared(&ledger, &[end]), [Err(ForkError::Missing { seq: 5 })]);
         assert_eq!(compared(&ledger[2..], &copy[..1]), [Ok(Copied::Trimmed)]);
     }

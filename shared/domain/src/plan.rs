@@ -292,7 +292,7 @@ fn floor_wanted(
     if cordons {
         return Some(Wanted { effect, purpose: Purpose::Reinforcement });
     }
-    if ours.is_some_and(|ours| ours >= minimum) && !ages {
+    if ours.is_some_and(|ours| ours >= minimum) && !ages || case.floor_yielded_at.is_some() {
         return None;
     }
     if done_since(&situation.steps, &effect, capacity.map(|capacity| capacity.read_at).unwrap_or_default()) {

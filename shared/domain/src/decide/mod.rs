@@ -493,5 +493,6 @@ fn set_floors(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Assessm
     for (stamp, case) in &mut state.cases {
         let wanted = wanted.get(stamp).copied();
         case.floor = if settled { wanted } else { case.floor.max(wanted) };
+        crate::drift::settle(case);
     }
 }

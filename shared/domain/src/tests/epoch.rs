@@ -25,7 +25,7 @@ fn the_first_commit_of_an_epoch_says_so_and_its_record_can_be_run_again() {
     let record = next.audit.unwrap();
     assert_eq!(record.begins_epoch_after(), Some(before));
     assert!(record.because.iter().any(|line| line.contains("decided in eastus2")), "{:?}", record.because);
-    assert_eq!(record.situation["notes"][0]["note"], json!("epoch_began"));
+    assert_eq!(record.situation.to_value()["notes"][0]["note"], json!("epoch_began"));
     assert_eq!(replay(&record, &story.policy), Ok(()));
     assert_eq!(story.records.iter().find_map(|record| record.begins_epoch_after()), None);
 }

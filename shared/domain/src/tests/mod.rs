@@ -11,4 +11,6 @@ mod epoch;
 mod explanation;
 mod properties;
 mod stray;
+mod drift;
+mod deployment;
 mod by_hand;
