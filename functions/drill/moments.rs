@@ -88,8 +88,9 @@ fn note_in_words(note: &FoldNote) -> (&'static str, String) {
             format!("refused an event: {}: {}", domain::explain::refusal(refusal.code), refusal.note),
         ),
         FoldNote::StepEnded { text } => ("step", text.clone()),
-        FoldNote::Ordered { text } | FoldNote::OrderRefused { text } | FoldNote::TopologyChanged { text } => {
-            ("note", text.clone())
-        }
+        FoldNote::Ordered { text }
+        | FoldNote::Overridden { text }
+        | FoldNote::OrderRefused { text }
+        | FoldNote::TopologyChanged { text } => ("note", text.clone()),
     }
 }

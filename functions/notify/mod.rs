@@ -1,5 +1,6 @@
 //! Change feed of the audit store: tells the world, one message per audit record and target.
 
+mod chain;
 mod template;
 
 use std::collections::BTreeSet;
@@ -25,14 +26,16 @@ const POST_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the envelope is not what the host promises.
 pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
-    let records: Vec<AuditRecord> =
-        envelope.batch("documents")?.into_iter().filter_map(readable).filter(is_told).collect();
+    let records: Vec<AuditRecord> = envelope.batch("documents")?.into_iter().filter_map(readable).collect();
     let mut posts = JoinSet::new();
     for controller in app.controllers.iter() {
         let policy = &controller.policy;
         let mut theirs = Vec::new();
         for record in records.iter().filter(|record| record.workload == policy.workload.name) {
-            theirs.push(News { incident: incident(controller, record).await, record: record.clone() });
+            let record = chain::checked(controller, record).await;
+            if is_told(&record) {
+                theirs.push(News { incident: incident(controller, &record).await, record });
+            }
         }
         for target in policy.notify.iter().filter(|_| !theirs.is_empty()) {
             posts.spawn(deliver(app.outbound.clone(), target.clone(), theirs.clone()));

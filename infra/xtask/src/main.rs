@@ -1,5 +1,6 @@
-//! Developer tasks: `cargo xtask test`, `package`, `verify`. Standard library only, so that it builds in a second.
+//! Developer tasks: `cargo xtask test`, `package`, `verify`, `browser`, `api`. Standard library only, so that it builds in a second.
 
+mod api;
 mod browser;
 mod package;
 mod repository;
@@ -18,6 +19,7 @@ cargo xtask <task>
   verify                      infra/ against the code, with tools that it installs; needs python3
   browser [--shots]           an operator's journeys in a real browser; needs node, npm and Chromium
                               (--shots: the README's screenshots into docs/ instead)
+  api                         Schemathesis against the operator's API of a drill; needs python3
   package [options]           stages a function app into target/package
       --role controller|stamp which functions (default: controller; stamp: stamp_health alone)
       --release               builds the release binary and takes it
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let done = match arguments.split_first().map(|(task, rest)| (task.as_str(), rest)) {
         Some(("test", [])) => test::run_task(),
         Some(("verify", [])) => verify::run_task(),
+        Some(("api", [])) => api::run_task(),
         Some(("browser", rest)) => browser::run_task(rest),
         Some(("package", rest)) => package::run_task(rest),
         None | Some(("help" | "--help" | "-h", _)) => {

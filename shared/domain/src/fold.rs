@@ -10,6 +10,7 @@ use crate::command::{Command, Order};
 use crate::evidence::{WITNESS, fold_signal};
 use crate::facts::Facts;
 use crate::modes::OrderedMode;
+use crate::overriding::Override;
 use crate::policy::Policy;
 use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
 use crate::state::{
@@ -37,6 +38,11 @@ pub enum FoldNote {
     /// An operator's order was taken.
     Ordered {
         /// In words.
+        text: String,
+    },
+    /// An operator set a safety rule aside.
+    Overridden {
+        /// In words: who, which rule, for what, and why.
         text: String,
     },
     /// An operator's order was refused.
@@ -78,7 +84,7 @@ pub fn fold(
             continue;
         }
         match &item.body {
-            ItemBody::Command { command } => notes.push(obey(state, command)),
+            ItemBody::Command { command } => notes.push(obey(state, command, policy)),
             ItemBody::Outcome { outcome } => {
                 if let Some(step) = conclude(steps, outcome, policy) {
                     notes.push(FoldNote::StepEnded { text: in_words(step) });
@@ -339,7 +345,7 @@ fn in_words(step: &Step) -> String {
     }
 }
 
-fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
+fn obey(state: &mut WorkloadState, command: &Command, policy: &Policy) -> FoldNote {
     let as_of = state.as_of;
     let by = &command.by;
     let what = crate::explain::order(&command.order);
@@ -347,7 +353,10 @@ fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
     let done = FoldNote::Ordered { text: format!("{by} ordered {what}: {}", command.reason) };
     match &command.order {
         Order::Pause { until } => {
-            state.pause = Some(Pause { by: by.clone(), reason: command.reason.clone(), until: *until });
+            let since =
+                state.pause.as_ref().filter(|pause| pause.until > as_of).map_or(as_of, |pause| pause.since);
+            let (by, reason) = (by.clone(), command.reason.clone());
+            state.pause = Some(Pause { by, reason, until: *until, since, told_at: None });
             return done;
         }
         Order::Resume => {
@@ -369,7 +378,8 @@ fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
         | Order::Approve { stamp, .. }
         | Order::Acknowledge { stamp }
         | Order::Cordon { stamp }
-        | Order::Readmit { stamp } => {
+        | Order::Readmit { stamp }
+        | Order::Override { stamp, .. } => {
             let Some(case) = state.cases.get_mut(stamp) else { return refused("no such stamp") };
             match &command.order {
                 Order::Hold { .. } if case.hold.is_none() => {
@@ -395,6 +405,22 @@ fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
                     return refused("no cordon of that generation awaits approval; it may have passed");
                 }
                 Order::Cordon { .. } | Order::Readmit { .. } => return by_hand(case, command, as_of, &what),
+                Order::Override { rule, generation, .. } => {
+                    if case.overridable() != Some((*rule, *generation)) {
+                        return refused(
+                            "that generation does not hold its removal by that rule; it may have passed",
+                        );
+                    }
+                    let given = Override {
+                        by: by.clone(),
+                        reason: command.reason.clone(),
+                        at: as_of,
+                        until: as_of + policy.limits.plan_expiry.get(),
+                        generation: *generation,
+                    };
+                    case.overrides.insert(*rule, given);
+                    return FoldNote::Overridden { text: format!("{by} ordered {what}: {}", command.reason) };
+                }
                 _ => case.acknowledged = true,
             }
         }

@@ -11,6 +11,9 @@ const GATE_LIFETIME_MIN: Duration = Duration::from_secs(4 * 3_600);
 /// The shortest watch of a slice: one probe detection (90 s at the longest) plus the least lag of edge telemetry (60 s).
 const RAMP_WATCH_MIN: Duration = Duration::from_secs(90);
 
+/// The shortest time between two reminders: a page every few seconds is a storm, and is muted.
+const REMINDER_MIN: Duration = Duration::from_secs(60);
+
 type Finding = (&'static str, String);
 
 /// All that is wrong, as dotted key and reason.
@@ -101,6 +104,8 @@ fn spans(policy: &Policy, found: &mut Vec<Finding>) {
     at_least("limits.horizon", policy.limits.horizon, policy.evidence.standing_max.get(), found);
     at_least("limits.claim", policy.limits.claim, Duration::from_secs(15), found);
     at_least("gate.reopen_step", policy.gate.reopen_step, Duration::from_secs(1), found);
+    at_least("reminders.unanswered_every", policy.reminders.unanswered_every, REMINDER_MIN, found);
+    at_least("reminders.paused_every", policy.reminders.paused_every, REMINDER_MIN, found);
     for class in EvidenceClass::ALL {
         if !policy.evidence.age_max.contains_key(&class) {
             found.push(("evidence.age_max", format!("says nothing of {class:?}")));

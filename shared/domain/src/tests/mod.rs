@@ -10,3 +10,5 @@ mod explanation;
 mod properties;
 mod stray;
 mod by_hand;
+mod overriding;
+mod notices;
