@@ -11,7 +11,7 @@ use domain::audit_line::AuditQuery;
 use domain::policy::{NotifyAuth, NotifyTarget};
 use serde_json::Value;
 
-use super::{Means, is_told, template};
+use super::{Means, chain, is_told, template};
 use crate::controller::Controller;
 
 /// Each post gets this long.
@@ -128,6 +128,7 @@ impl Teller {
     }
 
     async fn tell(&self, record: &AuditRecord) -> Result<Told, String> {
+        let record = &chain::checked(&self.controller, record).await;
         if !is_told(record) {
             return Ok(Told::NoNews);
         }

@@ -4,6 +4,7 @@
 //! process: at least once, in order for each workload, and a dead target delays nobody else and no decision. What is told is
 //! read from the audit store, so that a wake-up that is lost, doubled or out of order changes nothing.
 
+mod chain;
 mod delivery;
 mod template;
 
