@@ -4,6 +4,7 @@ mod clock;
 pub mod cosmos;
 pub mod embedded;
 pub mod memory;
+pub mod meter;
 mod ports;
 
 pub mod azure;
