@@ -12,6 +12,7 @@ pub mod emulator;
 mod gates;
 mod known;
 mod ledger;
+mod lines;
 mod topology;
 
 pub use account::{Connect, CosmosAccount, CosmosSettings};
