@@ -432,6 +432,7 @@ module controllerApp 'modules/controller/function-app.bicep' = {
     stampKeyUri: controllerIdentity.outputs.stampKeyUri
     hostAccount: controllerStore.outputs.hostAccount
     packageContainer: controllerStore.outputs.packageContainer
+    epochContainer: controllerStore.outputs.epochContainer
     shareAccount: controllerStore.outputs.shareAccount
     shareName: controllerStore.outputs.shareName
     eventHubHost: controllerEvents.outputs.namespaceHost

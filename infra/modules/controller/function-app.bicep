@@ -34,6 +34,9 @@ param hostAccount string
 @description('The container of the packages.')
 param packageContainer string
 
+@description('The blob container of the ledger\'s epochs.')
+param epochContainer string
+
 @description('The account with the share.')
 param shareAccount string
 
@@ -207,6 +210,7 @@ var cordonSettings = {
   // State, gates and audit are in Cosmos DB; the share has the orders that the command line places.
   CORDON_LEDGER: 'cosmos'
   CORDON_DATA: '/mounts/cordon'
+  CORDON_EPOCHS: epochContainer
   CORDON_STAMP_KEY: '@Microsoft.KeyVault(SecretUri=${stampKeyUri})'
   AZURE_CLIENT_ID: identityClientId
   RUST_LOG: 'info'

@@ -87,7 +87,8 @@ pub struct Planned {
 /// Something that folding noted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Noted {
-    /// The note's stable code: `ordered`, `overridden`, `order_refused`, `step_ended`, `refused`, `topology_changed`.
+    /// The note's stable code: `ordered`, `overridden`, `order_refused`, `step_ended`, `refused`, `topology_changed`,
+    /// `changed_elsewhere`, `epoch_began`.
     pub code: String,
     /// In words.
     pub text: String,

@@ -34,6 +34,8 @@ pub(super) enum Kind {
     /// What is left of an item that was folded: its id, so that a second delivery is known.
     Consumed,
     Audit,
+    /// A record in short, for lists.
+    Line,
     Gate,
     /// How far a notification target has been told.
     Place,
@@ -77,10 +79,17 @@ impl Place {
     pub(super) const ITEMS_END: &str = "1~";
     pub(super) const RECORDS_END: &str = "2~";
     pub(super) const CONSUMED: &str = "3|";
+    pub(super) const LINES: &str = "4|";
+    pub(super) const LINES_END: &str = "4~";
 
     /// After every record of this number; the ten digits are those of a record's id.
     pub(super) fn after_record(seq: u64) -> String {
         format!("2|{seq:010}~")
+    }
+
+    /// Of the line of this record.
+    pub(super) fn line(seq: u64) -> String {
+        format!("{}{seq:020}", Self::LINES)
     }
 
     /// Before every consumed item whose event is not older.
@@ -137,6 +146,11 @@ impl Document {
 
     pub(super) fn place(workload: &str, target: &str, text: Vec<u8>) -> Result<Self, StoreError> {
         Self::new(workload, Kind::Place, Self::place_id(target), text)
+    }
+
+    pub(super) fn line(workload: &str, seq: u64, text: Vec<u8>) -> Result<Self, StoreError> {
+        let line = Self::new(workload, Kind::Line, format!("line.{seq}"), text)?;
+        Ok(Self { place: Some(Place::line(seq)), ..line })
     }
 
     pub(super) fn gate(

@@ -9,6 +9,7 @@ use azure_data_cosmos::models::TransactionalBatch;
 use azure_data_cosmos::options::{BatchDeleteOptions, BatchReplaceOptions, Precondition};
 use azure_data_cosmos::{CosmosError, Query};
 use domain::audit::AuditRecord;
+use domain::audit_line::{AuditLine, AuditQuery};
 use domain::state::{STATE_SCHEMA, WorkloadState};
 use domain::{
     CONSUMED_MAX, InboxItem, ItemId, RegionName, Step, StepId, StoredStep, Timestamp, Transition, WorkloadId,
@@ -18,6 +19,7 @@ use super::account::{BatchEnd, Container, CosmosAccount, Written};
 use super::audit::{range, records};
 use super::document::{Document, Kind, Place, STATE_ID, Stored, item_id, step_id};
 use super::known::Known;
+use super::lines::Lines;
 use crate::memory::rules::{
     self, COMMIT_BYTES_MAX, COMMIT_OPERATIONS_MAX, Head, ITEM_SCHEMA, InboxKey, Judgement, LEDGER, Prepared,
     STEP_SCHEMA, unreadable,
@@ -39,12 +41,13 @@ const LEDGER_CONTAINER: Container = Container::Ledger;
 pub struct CosmosLedger {
     account: CosmosAccount,
     known: Arc<Mutex<BTreeMap<WorkloadId, Known>>>,
+    lines: Lines,
 }
 
 impl CosmosLedger {
     /// The ledger container of this account.
     pub fn new(account: CosmosAccount) -> Self {
-        Self { account, known: Arc::default() }
+        Self { account, known: Arc::default(), lines: Lines::default() }
     }
 
     fn known(&self, workload: &WorkloadId) -> Option<Known> {
@@ -87,7 +90,7 @@ impl CosmosLedger {
                     known.items.insert(item.id.clone(), (item.event_at, stored.etag));
                     inbox.insert(InboxKey::of(&item), item);
                 }
-                Kind::State | Kind::Consumed | Kind::Audit | Kind::Gate | Kind::Place => {}
+                Kind::State | Kind::Consumed | Kind::Audit | Kind::Line | Kind::Gate | Kind::Place => {}
             }
         }
         steps.sort_by(|a, b| a.step.id.cmp(&b.step.id));
@@ -303,6 +306,15 @@ impl Ledger for CosmosLedger {
         records_max: usize,
     ) -> Result<Vec<AuditRecord>, StoreError> {
         records(&self.account, LEDGER_CONTAINER, workload, after, records_max).await
+    }
+
+    async fn audit_lines(
+        &self,
+        workload: &WorkloadId,
+        query: &AuditQuery,
+        lines_max: usize,
+    ) -> Result<Vec<AuditLine>, StoreError> {
+        self.lines.find(&self.account, workload, query, lines_max).await
     }
 
     async fn trim(&self, workload: &WorkloadId, before: Timestamp) -> Result<usize, StoreError> {

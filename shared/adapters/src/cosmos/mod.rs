@@ -12,6 +12,7 @@ pub mod emulator;
 mod gates;
 mod known;
 mod ledger;
+mod lines;
 mod places;
 mod topology;
 
