@@ -10,7 +10,7 @@ use crate::command::{Command, Order};
 use crate::evidence::{WITNESS, fold_signal};
 use crate::facts::Facts;
 use crate::modes::OrderedMode;
-use crate::overriding::Override;
+use crate::overriding::{Overridable, Override};
 use crate::policy::Policy;
 use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
 use crate::state::{
@@ -18,7 +18,7 @@ use crate::state::{
     StampCase, WorkloadState,
 };
 use crate::step::{Effect, FailureCode, Step, StepOutcome, StepResult, StepStatus};
-use crate::{EvidenceClass, StampId, StoredStep, Timestamp};
+use crate::{EvidenceClass, Generation, StampId, StoredStep, Timestamp};
 
 /// Event ids remembered, at the most; beyond it the oldest are forgotten and the horizon is shorter than the policy's.
 const SEEN_MAX: usize = 4_000;
@@ -406,26 +406,33 @@ fn obey(state: &mut WorkloadState, command: &Command, policy: &Policy) -> FoldNo
                 }
                 Order::Cordon { .. } | Order::Readmit { .. } => return by_hand(case, command, as_of, &what),
                 Order::Override { rule, generation, .. } => {
-                    if case.overridable() != Some((*rule, *generation)) {
-                        return refused(
-                            "that generation does not hold its removal by that rule; it may have passed",
-                        );
-                    }
-                    let given = Override {
-                        by: by.clone(),
-                        reason: command.reason.clone(),
-                        at: as_of,
-                        until: as_of + policy.limits.plan_expiry.get(),
-                        generation: *generation,
-                    };
-                    case.overrides.insert(*rule, given);
-                    return FoldNote::Overridden { text: format!("{by} ordered {what}: {}", command.reason) };
+                    return set_aside(case, command, (*rule, *generation), as_of, policy);
                 }
                 _ => case.acknowledged = true,
             }
         }
     }
     done
+}
+
+/// A safety rule set aside for the removal that it holds; refused for any other, and void after a while.
+fn set_aside(
+    case: &mut StampCase,
+    command: &Command,
+    (rule, generation): (Overridable, Generation),
+    as_of: Timestamp,
+    policy: &Policy,
+) -> FoldNote {
+    let (by, reason) = (command.by.clone(), command.reason.clone());
+    let what = crate::explain::order(&command.order);
+    if case.overridable() != Some((rule, generation)) {
+        let why = "that generation does not hold its removal by that rule; it may have passed";
+        return FoldNote::OrderRefused { text: format!("{by} ordered {what}: {why}") };
+    }
+    let text = format!("{by} ordered {what}: {reason}");
+    let until = as_of + policy.limits.plan_expiry.get();
+    case.overrides.insert(rule, Override { by, reason, at: as_of, until, generation });
+    FoldNote::Overridden { text }
 }
 
 /// Out or in by hand: noted in the case; the ruling asks what speaks against it.
