@@ -247,10 +247,7 @@ mod tests {
             let record = record(&json!([kind, "noted"]));
             for format in [NotifyFormat::Slack, NotifyFormat::Teams] {
                 let text = body(&target(format), &record, Some(2)).unwrap().to_string();
-                assert!(
-                    text.contains(&format!("incident 2")) && text.contains(&format!("{title}: eastus2")),
-                    "{text}"
-                );
+                assert!(text.contains("incident 2") && text.contains(&format!("{title}: eastus2")), "{text}");
                 assert!(text.contains(&format!("https://cordon.example/api/operator/{place}")), "{text}");
             }
         }

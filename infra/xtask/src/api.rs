@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use crate::Failure;
-use crate::repository::{cargo, root, run, shown, target};
+use crate::repository::{cargo, run, shown, target};
 use crate::test::{Outcome, Stage, run_stages};
 
 /// Pinned, so that a new release changes no result by itself. MIT.
