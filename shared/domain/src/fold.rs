@@ -11,7 +11,7 @@ use crate::drift;
 use crate::evidence::{WITNESS, fold_signal};
 use crate::facts::Facts;
 use crate::modes::OrderedMode;
-use crate::overriding::Override;
+use crate::overriding::{Overridable, Override};
 use crate::policy::Policy;
 use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
 use crate::state::{
@@ -437,19 +437,31 @@ fn obey_about(case: &mut StampCase, command: &Command, as_of: Timestamp, policy:
         }
         Order::Cordon { .. } | Order::Readmit { .. } => return by_hand(case, command, as_of, &what),
         Order::Override { rule, generation, .. } => {
-            if case.overridable() != Some((*rule, *generation)) {
-                return refused("that generation does not hold its removal by that rule; it may have passed");
-            }
-            let until = as_of + policy.limits.plan_expiry.get();
-            let (by, reason) = (by.clone(), reason.clone());
-            case.overrides.insert(*rule, Override { by, reason, at: as_of, until, generation: *generation });
-            return FoldNote::Overridden {
-                text: format!("{} ordered {what}: {}", command.by, command.reason),
-            };
+            return set_aside(case, command, (*rule, *generation), as_of, policy);
         }
         _ => case.acknowledged = true,
     }
     FoldNote::Ordered { text: format!("{by} ordered {what}: {reason}") }
+}
+
+/// A safety rule set aside for the removal that it holds; refused for any other, and void after a while.
+fn set_aside(
+    case: &mut StampCase,
+    command: &Command,
+    (rule, generation): (Overridable, Generation),
+    as_of: Timestamp,
+    policy: &Policy,
+) -> FoldNote {
+    let (by, reason) = (command.by.clone(), command.reason.clone());
+    let what = crate::explain::order(&command.order);
+    if case.overridable() != Some((rule, generation)) {
+        let why = "that generation does not hold its removal by that rule; it may have passed";
+        return FoldNote::OrderRefused { text: format!("{by} ordered {what}: {why}") };
+    }
+    let text = format!("{by} ordered {what}: {reason}");
+    let until = as_of + policy.limits.plan_expiry.get();
+    case.overrides.insert(rule, Override { by, reason, at: as_of, until, generation });
+    FoldNote::Overridden { text }
 }
 
 /// Out or in by hand: noted in the case; the ruling asks what speaks against it.
