@@ -80,10 +80,20 @@ param rateLimitPerMinute int = 3000
 ])
 param planSku string = 'P1v3'
 
-@description('How many stamps may be lost with the others still carrying everything at instancesMin. 1 is N-1 sizing; 0 relies on the pre-scale, and the first minutes of a loss are short of capacity. Read by people and by checks, see DECISIONS.md.')
+@description('How many stamps may be lost with the others still carrying everything at instancesMin. 1 is N-1 sizing; 0 relies on the pre-scale, and the first minutes of a loss are short of capacity. The checks hold instancesMin of the stamps to it and to peakRequestsPerSecond; see DECISIONS.md.')
 @minValue(0)
 @maxValue(2)
 param stampsToLose int = 0
+
+@description('What all clients together send at the peak, in requests per second: with stampsToLose, what the stamps must be sized for.')
+@minValue(1)
+@maxValue(10000000)
+param peakRequestsPerSecond int
+
+@description('Requests that one instance of the application serves at once; the rest is refused with 503 and Retry-After, so that the first minutes of a surge cost the admitted clients nothing. From the owner\'s load test.')
+@minValue(1)
+@maxValue(100000)
+param concurrencyMax int = 100
 
 @description('Image of the application in the registry, without the registry\'s name: repository:tag.')
 @minLength(3)
@@ -101,6 +111,21 @@ param cordonImage string
   'flex'
 ])
 param controllerPlan string = 'dedicated'
+
+@description('What Cordon may enlarge: the levers of the stamps\' compute. The stamps of these templates are App Service; name another where yours are VM scale sets, AKS agent pools or Container Apps, and Cordon\'s roles get exactly its actions.')
+@allowed([
+  'appService'
+  'scaleSet'
+  'agentPool'
+  'containerApp'
+])
+param levers array = [
+  'appService'
+]
+
+@description('Client id of the Entra application that stands for Cordon\'s page, with the app role Cordon.Operator. Empty: no login in front of the page, and nobody gives orders by it. README.md says how to register it.')
+@maxLength(36)
+param pageClientId string = ''
 
 @description('Whether Cordon\'s package is in the app. The first deployment says false; the one after the package true, and wires what needs the functions: the Event Grid subscription and the webhook with its key.')
 param functionsDeployed bool = false
@@ -145,6 +170,7 @@ var workloadTags = union(tags, {
 var originHosts = [for stamp in stamps: 'app-${workload}-${stamp.name}-${suffix}.azurewebsites.net']
 var peerList = [for stamp in stamps: '${stamp.name}=https://app-${workload}-${stamp.name}-${suffix}.azurewebsites.net']
 var stampRegions = [for stamp in stamps: stamp.region]
+var stampNames = [for stamp in stamps: stamp.name]
 
 resource globalGroup 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: 'rg-${workload}-global'
@@ -296,6 +322,8 @@ module stampCompute 'modules/stamp/compute.bicep' = [for (stamp, i) in stamps: {
     applicationImage: applicationImage
     cordonImage: cordonImage
     workloadEndpoint: workloadData.outputs.endpoint
+    vaultUri: stampSupport[i].outputs.vaultUri
+    concurrencyMax: concurrencyMax
     ledgerEndpoint: controllerLedger.outputs.endpoint
     ledgerDatabase: controllerLedger.outputs.databaseName
     gatesAccount: controllerStore.outputs.shareAccount
@@ -307,6 +335,19 @@ module stampCompute 'modules/stamp/compute.bicep' = [for (stamp, i) in stamps: {
     stampData
   ]
 }]
+
+module workbook 'modules/global/workbook.bicep' = {
+  name: 'workbook'
+  scope: globalGroup
+  params: {
+    workload: workload
+    location: logsRegion
+    workspaceId: logs.outputs.workspaceId
+    stampNames: stampNames
+    stampWorkspaceIds: [for (stamp, i) in stamps: stampSupport[i].outputs.workspaceId]
+    tags: workloadTags
+  }
+}
 
 module origins 'modules/global/origins.bicep' = {
   name: 'origins'
@@ -400,6 +441,7 @@ module controllerApp 'modules/controller/function-app.bicep' = {
     ledgerDatabase: controllerLedger.outputs.databaseName
     insightsConnection: logs.outputs.insightsConnection
     operatorSources: operatorSources
+    pageClientId: pageClientId
     tags: workloadTags
   }
 }
@@ -455,6 +497,7 @@ module roles 'modules/controller/roles.bicep' = {
   name: 'cordon-roles-${workload}'
   params: {
     workload: workload
+    levers: levers
   }
 }
 
@@ -502,3 +545,6 @@ output controllerAppName string = controllerApp.outputs.name
 
 @description('How many stamps may be lost without any new instance, as stated by the parameter.')
 output stampsToLose int = stampsToLose
+
+@description('The peak that the stamps are sized for, as stated by the parameter.')
+output peakRequestsPerSecond int = peakRequestsPerSecond

@@ -10,10 +10,12 @@ use clap::{Args, ValueEnum};
 use domain::EvidenceClass;
 use simulator::{Scenario, builtin};
 
-use super::Exit;
 use super::settings::fresh_token;
+use super::{Exit, parameters};
 use crate::assemble::StoreKind;
-use crate::drill::{self, DrillOptions, HandlerKind, Quiet, Report, SHIPPED_POLICY, Show, Terminal};
+use crate::drill::{
+    self, DrillOptions, HandlerKind, Quiet, Report, SHIPPED_POLICY, Show, StampPrograms, Terminal,
+};
 
 /// The scenario that is played unless another is named.
 const DEFAULT_SCENARIO: &str = "contoso-shoes";
@@ -64,6 +66,12 @@ pub(super) struct DrillArgs {
     /// Kill and restart the handler at these simulated seconds; implies --child
     #[arg(long, value_name = "SECONDS", value_delimiter = ',')]
     kill_at: Vec<u32>,
+    /// Run each stamp as the processes that it is deployed as: this application, and `cordon stamp-health` behind it
+    #[arg(long, value_name = "PROGRAM")]
+    application: Option<PathBuf>,
+    /// Take the stamps from a Bicep parameter file instead of the scenario
+    #[arg(long, value_name = "FILE")]
+    parameters: Option<PathBuf>,
     /// A policy file instead of the shipped one
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -117,7 +125,7 @@ pub(super) async fn run(args: &DrillArgs, out: &mut dyn Write) -> anyhow::Result
     if args.ablate {
         return ablation(args, out).await;
     }
-    let scenario = scenario(args)?;
+    let scenario = with_parameters(args, scenario(args)?)?;
     let directory = Directory::for_drill(args)?;
     let options = options(args, scenario, &directory)?;
     let mut show: Box<dyn Show> = if args.quiet { Box::new(Quiet) } else { Box::new(Terminal::new()) };
@@ -158,6 +166,15 @@ fn scenario(args: &DrillArgs) -> anyhow::Result<Scenario> {
     }
 }
 
+/// The scenario with the stamps of a parameter file, if one is named.
+fn with_parameters(args: &DrillArgs, scenario: Scenario) -> anyhow::Result<Scenario> {
+    match &args.parameters {
+        Some(file) => drill::with_stamps_of(scenario, &parameters::read(file)?)
+            .with_context(|| format!("play {} with the stamps of {}", args.name, file.display())),
+        None => Ok(scenario),
+    }
+}
+
 fn named(name: &str) -> anyhow::Result<Scenario> {
     let Some((_, text)) = builtin().iter().find(|(known, _)| *known == name) else {
         bail!("no scenario is called {name:?}; `cordon drill list` names them all");
@@ -184,6 +201,13 @@ fn options(args: &DrillArgs, scenario: Scenario, directory: &Directory) -> anyho
             StoreKind::Account(emulator.context("start the emulator of Cosmos DB")?.account())
         }
     };
+    let stamp_programs = match &args.application {
+        None => None,
+        Some(application) => Some(StampPrograms {
+            cordon: std::env::current_exe().context("find this executable")?,
+            application: application.clone(),
+        }),
+    };
     Ok(DrillOptions {
         policy: drill::policy_for(&scenario, &text)?,
         scenario,
@@ -196,6 +220,7 @@ fn options(args: &DrillArgs, scenario: Scenario, directory: &Directory) -> anyho
         operator_token: args.speed.map(|_| fresh_token()).transpose()?,
         deaf_to: args.without.map(EvidenceClass::from),
         kill_at: args.kill_at.clone(),
+        stamp_programs,
     })
 }
 

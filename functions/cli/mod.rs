@@ -17,6 +17,8 @@ mod check;
 mod serve;
 mod sources;
 mod plan;
+mod may_deploy;
+pub mod parameters;
 mod status;
 mod report;
 mod audit;
@@ -92,6 +94,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Say what would be done now, and why not, without doing it
     Plan(plan::PlanArgs),
+    /// Say whether a deployment may run now: only while every stamp serves and nothing of ours stands
+    MayDeploy(may_deploy::MayDeployArgs),
     /// Read, verify and export the audit
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -186,6 +190,7 @@ async fn perform(
         Command::Serve(args) => serve::serve(&args, environment, err).await,
         Command::StampHealth(args) => serve::stamp_health(&args, environment, err).await,
         Command::Plan(args) => plan::run(&args, out).await,
+        Command::MayDeploy(args) => may_deploy::run(&args, out).await,
         Command::Audit(command) => audit::run(&command, out).await,
         Command::Hold(args) => order::hold(&args, out).await,
         Command::Release(args) => order::release(&args, out).await,

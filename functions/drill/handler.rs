@@ -163,12 +163,12 @@ impl Handler {
     }
 }
 
-fn free_port() -> anyhow::Result<u16> {
+pub(super) fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("find a free port")?;
     Ok(listener.local_addr()?.port())
 }
 
-async fn wait_ready(base: &str) -> anyhow::Result<()> {
+pub(super) async fn wait_ready(base: &str) -> anyhow::Result<()> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let polling = async {
         while http.get(base).send().await.is_err() {

@@ -14,12 +14,21 @@ pub(super) struct Host {
     wakeups: Vec<Value>,
     /// Invocations made, for the report.
     pub(super) invocations: u64,
+    /// When the handler said that it watches.
+    pub(super) heartbeats: Vec<Timestamp>,
 }
 
 impl Host {
     pub(super) fn new(base: String) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().build().context("build the host's client")?;
-        Ok(Self { http, base, now: Timestamp::default(), wakeups: Vec::new(), invocations: 0 })
+        Ok(Self {
+            http,
+            base,
+            now: Timestamp::default(),
+            wakeups: Vec::new(),
+            invocations: 0,
+            heartbeats: Vec::new(),
+        })
     }
 
     /// Moves the invocations' clock.
@@ -116,6 +125,10 @@ impl Host {
         let Some(outputs) = reply.get("Outputs").and_then(Value::as_object) else {
             bail!("{function} answered without Outputs, which the host would wait on: {body}");
         };
+        let lines = reply["Logs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        if lines.into_iter().any(|line| line.starts_with(crate::evaluate_timer::HEARTBEAT)) {
+            self.heartbeats.push(self.now);
+        }
         if let Some(wakeup) = outputs.get("wakeup").filter(|wakeup| !wakeup.is_null()) {
             self.wakeups.push(wakeup.clone());
         }

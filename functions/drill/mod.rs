@@ -3,7 +3,9 @@
 
 mod handler;
 mod host;
+mod deployed;
 mod moments;
+mod processes;
 mod report;
 mod render;
 mod show;
@@ -27,10 +29,13 @@ use simulator::{Delivery, Measurements, Recorder, Scenario, SimulatedAzure, Worl
 use crate::assemble::{StoreKind, serve_router};
 use handler::{Handler, HandlerSetup};
 use host::Host;
+use processes::ProcessSetup;
 use stamps::Stamps;
 
+pub use deployed::with_stamps_of;
 pub use handler::HandlerKind;
 pub use moments::{Moment, moments};
+pub use processes::StampPrograms;
 pub use render::markdown;
 pub use report::{ClientFigures, Report, Times, report};
 pub use show::{Quiet, Show, Terminal};
@@ -91,6 +96,9 @@ pub struct DrillOptions {
     pub operator_token: Option<String>,
     /// Seconds at which the handler is killed and started again; needs a child process.
     pub kill_at: Vec<u32>,
+    /// Each stamp as the processes that it is deployed as; without it its health service is part of this process. Needs the
+    /// embedded store, since another process reads the gates.
+    pub stamp_programs: Option<StampPrograms>,
 }
 
 /// What came of it.
@@ -111,6 +119,8 @@ pub struct Played {
     pub origin_share: Vec<(u32, StampId, f64)>,
     /// Functions invoked.
     pub invocations: u64,
+    /// Seconds at which the handler said that it watches.
+    pub heartbeats: Vec<u32>,
     /// The ids of the world.
     pub ids: simulator::SimResourceIds,
 }
@@ -139,16 +149,14 @@ pub async fn play(options: &DrillOptions, show: &mut dyn Show) -> anyhow::Result
 pub async fn play_without(options: &DrillOptions) -> anyhow::Result<Measurements> {
     let world = WorldSide::build(options, Recorder::in_memory()).await?;
     let nobody = Arc::new(MemoryGates::new());
-    world.stamps.start(
-        world.lock().resource_ids().clone(),
-        world.url.clone(),
-        options.policy.clone(),
-        Arc::clone(&nobody) as _,
-        nobody,
-    );
+    let ids = world.lock().resource_ids().clone();
+    world
+        .stamps
+        .start(ids, world.url.clone(), options.policy.clone(), Arc::clone(&nobody) as _, nobody)
+        .await?;
     let mut up = UpOrDown::default();
     for _ in 0..options.scenario.duration_s {
-        world.second(&mut up).await;
+        world.second(&mut up).await?;
     }
     let outcome = world.lock().outcome().clone();
     Ok(outcome)
@@ -184,14 +192,15 @@ impl WorldSide {
     }
 
     /// One second without a controller.
-    async fn second(&self, up: &mut UpOrDown) {
-        self.probes(up).await;
+    async fn second(&self, up: &mut UpOrDown) -> anyhow::Result<()> {
+        self.probes(up).await?;
         self.lock().step();
         let _unheard = self.lock().take_deliveries();
+        Ok(())
     }
 
     /// A stamp that comes back is a new process; then Front Door's probes of this second.
-    async fn probes(&self, up: &mut UpOrDown) {
+    async fn probes(&self, up: &mut UpOrDown) -> anyhow::Result<()> {
         let now = self.lock().now();
         self.clock.set(now);
         let here: Vec<StampId> = {
@@ -200,10 +209,11 @@ impl WorldSide {
             stamps.filter(|stamp| world.stamp_available(stamp)).collect()
         };
         for stamp in here.iter().filter(|stamp| !up.0.contains(stamp)) {
-            self.stamps.restart(stamp);
+            self.stamps.restart(stamp).await?;
         }
         up.0 = here;
         run_probes(&self.world, &*self.stamps).await;
+        Ok(())
     }
 }
 
@@ -244,7 +254,8 @@ impl Theatre {
         };
         let handler = Handler::start(setup).await?;
         let (replica, write_region) = handler.gate_readers();
-        side.stamps.start(ids, side.url.clone(), policy, replica, write_region);
+        side.stamps.run_as(process_setup(options, &policy, &ids, &side.url)?);
+        side.stamps.start(ids, side.url.clone(), policy, replica, write_region).await?;
         let host = Host::new(handler.base.clone())?;
         Ok(Self {
             side,
@@ -271,7 +282,7 @@ impl Theatre {
             let world = self.side.lock();
             (world.now(), world.elapsed_s())
         };
-        self.side.probes(&mut self.up).await;
+        self.side.probes(&mut self.up).await?;
         self.host.set_now(now);
         self.set_faults();
         if options.kill_at.contains(&t) {
@@ -367,8 +378,32 @@ impl Theatre {
             exchanges,
             origin_share: self.origin_share,
             invocations: self.host.invocations,
+            heartbeats: self.host.heartbeats.iter().map(|at| seconds_since_start(*at)).collect(),
         })
     }
+}
+
+/// What the stamps' processes need, if they are processes.
+fn process_setup(
+    options: &DrillOptions,
+    policy: &Policy,
+    ids: &simulator::SimResourceIds,
+    azure: &str,
+) -> anyhow::Result<Option<ProcessSetup>> {
+    let Some(programs) = options.stamp_programs.clone() else { return Ok(None) };
+    let StoreKind::Embedded(directory) = &options.store else {
+        anyhow::bail!("stamps as processes need the embedded store: use --store embedded");
+    };
+    let gates = crate::assemble::gates_directory(directory, &policy.workload.name);
+    std::fs::create_dir_all(&gates).with_context(|| crate::assemble::not_writable("the gates", &gates))?;
+    let file = directory.join("stamps-policy.toml");
+    let text = toml::to_string(policy).context("write the stamps' policy")?;
+    std::fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+    Ok(Some(ProcessSetup { programs, policy: file, gates, azure: azure.to_owned(), ids: ids.clone() }))
+}
+
+fn seconds_since_start(at: Timestamp) -> u32 {
+    u32::try_from(at.since(START).as_secs()).unwrap_or(u32::MAX)
 }
 
 fn begins_to_return(record: &AuditRecord) -> bool {

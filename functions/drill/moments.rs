@@ -88,8 +88,10 @@ fn note_in_words(note: &FoldNote) -> (&'static str, String) {
             format!("refused an event: {}: {}", domain::explain::refusal(refusal.code), refusal.note),
         ),
         FoldNote::StepEnded { text } => ("step", text.clone()),
-        FoldNote::Ordered { text } | FoldNote::OrderRefused { text } | FoldNote::TopologyChanged { text } => {
-            ("note", text.clone())
-        }
+        FoldNote::ChangedElsewhere { text } => ("drift", text.clone()),
+        FoldNote::Ordered { text }
+        | FoldNote::OrderRefused { text }
+        | FoldNote::TopologyChanged { text }
+        | FoldNote::EpochBegan { text, .. } => ("note", text.clone()),
     }
 }

@@ -1,4 +1,5 @@
-//! The stamps of a drill: the production health service, one per stamp, plugged into the simulated Azure.
+//! The stamps of a drill: the production health service, one per stamp, plugged into the simulated Azure; in this process, or
+//! as the processes that a stamp is deployed as.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 use domain::{Policy, StampId};
 use simulator::{HealthEndpoint, HealthReply, HealthRequest, SimResourceIds};
 
+use super::processes::{ProcessSetup, StampProcesses};
 use crate::edge::{HttpBody, HttpCall};
 use crate::stamp::{ComponentCheck, Peer, Reach, StampConfig, StampService};
 
@@ -18,6 +20,8 @@ pub(super) const STAMP_KEY: &str = "drill";
 /// Builds and holds the stamps' services. A stamp that was lost starts anew: its process remembers nothing.
 pub(super) struct Stamps {
     services: Mutex<BTreeMap<StampId, Arc<StampService>>>,
+    processes: Mutex<BTreeMap<StampId, Arc<StampProcesses>>>,
+    setup: Mutex<Option<Arc<ProcessSetup>>>,
     clock: Arc<ManualClock>,
     http: reqwest::Client,
     parts: Mutex<Option<Parts>>,
@@ -35,28 +39,55 @@ struct Parts {
 impl Stamps {
     pub(super) fn new(clock: Arc<ManualClock>) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().build()?;
-        Ok(Self { services: Mutex::default(), clock, http, parts: Mutex::new(None) })
+        Ok(Self {
+            services: Mutex::default(),
+            processes: Mutex::default(),
+            setup: Mutex::new(None),
+            clock,
+            http,
+            parts: Mutex::new(None),
+        })
+    }
+
+    /// Says that the stamps are processes; before they are started.
+    pub(super) fn run_as(&self, setup: Option<ProcessSetup>) {
+        *self.setup.lock().unwrap_or_else(PoisonError::into_inner) = setup.map(Arc::new);
     }
 
     /// Starts every stamp.
-    pub(super) fn start(
+    pub(super) async fn start(
         &self,
         ids: SimResourceIds,
         base: String,
         policy: Policy,
         replica: Arc<dyn GateReader>,
         write_region: Arc<dyn GateReader>,
-    ) {
+    ) -> anyhow::Result<()> {
         let stamps: Vec<StampId> = ids.stamps.iter().map(|stamp| stamp.stamp.clone()).collect();
         *self.parts.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Parts { ids, base, policy, replica, write_region });
         for stamp in stamps {
-            self.restart(&stamp);
+            self.restart(&stamp).await?;
         }
+        Ok(())
     }
 
     /// Starts one stamp anew.
-    pub(super) fn restart(&self, stamp: &StampId) {
+    pub(super) async fn restart(&self, stamp: &StampId) -> anyhow::Result<()> {
+        let setup = self.setup.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(setup) = setup else {
+            self.restart_here(stamp);
+            return Ok(());
+        };
+        let processes = || self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        // The old ones go first: what they know must not answer once more.
+        drop(processes().remove(stamp));
+        let started = StampProcesses::start(&setup, stamp, self.http.clone()).await?;
+        processes().insert(stamp.clone(), Arc::new(started));
+        Ok(())
+    }
+
+    fn restart_here(&self, stamp: &StampId) {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(parts) = parts.as_ref() else { return };
         let service = StampService::new(
@@ -100,6 +131,10 @@ impl Parts {
 #[async_trait]
 impl HealthEndpoint for Stamps {
     async fn ask(&self, stamp: &StampId, request: HealthRequest) -> HealthReply {
+        let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner).get(stamp).cloned();
+        if let Some(processes) = processes {
+            return processes.ask(request, &self.clock).await;
+        }
         let service = self.services.lock().unwrap_or_else(PoisonError::into_inner).get(stamp).cloned();
         let Some(service) = service else { return HealthReply { status: 503, body: String::new() } };
         let path =

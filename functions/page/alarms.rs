@@ -109,6 +109,20 @@ fn stopped(picture: &Picture<'_>) -> Vec<Alarm> {
             order: Some((format!("release?stamp={stamp}"), "Release ...")),
         });
     }
+    for (stamp, case) in &state.cases {
+        let given_up = [
+            (
+                case.origin_yielded_at,
+                "its origin was enabled by somebody else; the latch is given up, the gate is not",
+            ),
+            (case.floor_yielded_at, "our capacity floor was changed by somebody else and is given up"),
+        ];
+        for (at, what) in given_up {
+            let Some(at) = at else { continue };
+            let text = format!("{stamp}: {what}, since {}, until this cordon is over.", plain_time(at));
+            alarms.push(Alarm { text, command: None, order: None });
+        }
+    }
     if let Some(quiet_until) = state.quiet_until.filter(|until| *until > now) {
         let text =
             format!("Our own evidence had a gap: nothing is removed before {}.", plain_time(quiet_until));

@@ -1,13 +1,16 @@
 """Does the code still agree with the infrastructure? Each check returns findings; none is a pass."""
 
 import json
+import math
 import re
 import tomllib
 from pathlib import Path
 
+from diagrams import mark, sources
 from tree import at, bare, block, items
 
 HERE = Path(__file__).resolve().parent
+ROLES = "infra/modules/controller/roles.bicep"
 VERBS = {"GET": "read", "PUT": "write", "PATCH": "write", "DELETE": "delete"}
 
 
@@ -79,6 +82,11 @@ def setting_table(infra):
     return found
 
 
+def application_table(infra):
+    """The variables of the reference application, from the table at the head of its settings.rs."""
+    return set(re.findall(r"^//! \| `(\w+)` \|", infra.read("infra/application/src/settings.rs"), re.M))
+
+
 def settings_of(infra, path, opening):
     """Names set in one block of a file."""
     text = block(infra.files[path][0], opening)
@@ -95,8 +103,11 @@ def settings(infra):
     controller |= settings_of(infra, "infra/modules/controller/function-app.bicep", r"^var hostSettings = ")
     stamp = settings_of(infra, "infra/modules/stamp/compute.bicep", r"^resource settings ")
     bindings = binding_settings(infra)
+    application = application_table(infra)
+    if len(application) < 5:
+        yield "infra/application/src/settings.rs: the table of variables was not found"
     for role, have, also in (("controller", controller, "controller_also"), ("stamp", stamp, "stamp_also")):
-        read = {name for name, of in table.items() if of in (role, "both")}
+        read = {name for name, of in table.items() if of in (role, "both")} | (application if role == "stamp" else set())
         for name in sorted(read - have - set(want["unset_settings"])):
             yield f"{role}: {name} is read by the binary and not set"
         for name in sorted(have - read - set(want[also])):
@@ -104,7 +115,7 @@ def settings(infra):
             if role == "controller" and (prefix in bindings or name in bindings):
                 continue
             yield f"{role}: {name} is set and nobody reads it"
-    for name in sorted(set(want["unset_settings"]) - set(table)):
+    for name in sorted(set(want["unset_settings"]) - set(table) - application):
         yield f"expected.json: {name} is excused, but the binary does not read it"
 
 
@@ -162,33 +173,121 @@ def names(infra, kind):
     return found
 
 
+def literals(text):
+    """The single-quoted literals of a text, in lower case; comments are left out."""
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("//"))
+    return {literal.lower() for literal in re.findall(r"'([\w.]+/[^']+)'", code)}
+
+
 def granted(infra):
-    """Actions of the custom roles, in lower case."""
-    found = []
-    for _, _, role in infra.resources("Microsoft.Authorization/roleDefinitions"):
+    """Lever to the actions that the custom roles have when it is switched on; `None` to those they always have."""
+    text = infra.files[ROLES][0]
+    levers = block(text, r"^var leverActions = \{")
+    found = {name: literals(block(levers, rf"^  {name}: \{{")) for name in re.findall(r"^  (\w+): \{", levers, re.M)}
+    always = literals(block(text, r"^var observerActions = \["))
+    for _, symbol, role in infra.resources("Microsoft.Authorization/roleDefinitions"):
         for permission in items(at(role["config"], "properties", "permissions")):
-            found += items(at(permission, "actions"))
-            if items(at(permission, "notActions")):
-                found.append("notActions are no denial: leave the action out instead")
-    return [action.lower() for action in found]
+            always |= {bare(action).lower() for action in items(at(permission, "actions"))}
+    return {None: always, **found}
 
 
 def roles(infra):
-    """Every recorded operation is covered by an action, and every action is used."""
-    have = granted(infra)
-    needed = set()
+    """For each lever: every recorded operation is covered by an action, and every action is used."""
+    text, have = infra.files[ROLES][0], granted(infra)
+    for part in ("union(observerActions, flatten(leverReads))", "union([], flatten(leverWrites))", "[for lever in levers: leverActions[lever].reads]", "[for lever in levers: leverActions[lever].writes]"):
+        if part not in text:
+            yield f"roles.bicep does not say {part}: an action would be granted that is not in the table, or one that is not"
+    if re.search(r"notActions: \[\n\s+'", text):
+        yield "notActions are no denial: leave the action out instead"
+    needed = {}
     for operation in json.loads(infra.read("infra/checks/arm-operations.json")):
         # A query of Resource Graph is a POST and is authorised as a read.
         verb = "read" if operation["type"] == "Microsoft.ResourceGraph/resources" else VERBS[operation["method"]]
-        needed.add(f"{operation['type']}/{verb}".lower())
+        needed.setdefault(operation["lever"], set()).add(f"{operation['type']}/{verb}".lower())
     excused = {action.lower() for action in expected(infra)["unrecorded_actions"]}
-    for action in sorted(needed - set(have)):
-        yield f"no custom role allows {action}, which a drill used"
-    for action in sorted(set(have) - needed - excused):
+    for lever in sorted(set(needed) | {name for name in have if name}):
+        if lever not in have or lever not in needed:
+            yield f"the lever {lever} is in {'no drill' if lever in have else 'no role'}"
+            continue
+        for action in sorted(needed[lever] - have[lever] - have[None]):
+            yield f"lever {lever}: no custom role allows {action}, which a drill used"
+        for action in sorted(have[lever] - needed[lever] - excused):
+            yield f"lever {lever}: {action} is granted and no drill used it"
+    for action in sorted(have[None] - set().union(*needed.values()) - excused):
         yield f"{action} is granted and no drill used it"
-    for action in have:
+    for action in sorted(set().union(*have.values())):
         if re.search(r"offlineregion|failoverprioritychange|/delete$|^\*", action):
             yield f"{action} must never be granted"
+    main = infra.files["infra/main.bicep"][0]
+    for name in (name for name in have if name):
+        if f"  '{name}'\n" not in main[: main.index("param levers array")]:
+            yield f"main.bicep does not allow the lever {name}"
+
+
+def heartbeat(infra):
+    """What the binary says each time it watches is what the alert outside Cordon asks for, in time."""
+    said = re.search(r'HEARTBEAT: &str = "([^"]+)"', infra.read("functions/evaluate_timer/mod.rs"))
+    alerts = infra.files["infra/modules/controller/alerts.bicep"][0]
+    rule = block(alerts, r"^resource silence ")
+    query = re.search(r"query: '([^']+)'", rule)
+    if not said or not query:
+        yield "the heartbeat of evaluate_timer or the query of cordon-silent was not found"
+        return
+    wanted = f'Message has "{said.group(1)} ${{workload}}"'
+    for where, text in (("cordon-silent", query.group(1)), ("the workbook", infra.files["infra/modules/global/workbook.bicep"][0])):
+        if wanted not in text or "AppTraces" not in text:
+            yield f"{where} does not ask for {wanted} in AppTraces"
+    if "toPeople.id" not in rule or "toCordon.id" in rule:
+        yield "who is told that Cordon is silent must be people, not Cordon"
+    if not re.search(r"windowSize: 'PT5M'", rule) or "operator: 'LessThan'" not in rule or "threshold: 1\n" not in rule:
+        yield "cordon-silent must speak after five minutes without one heartbeat"
+    for folder, binding in bindings(infra):
+        if folder == "evaluate_timer" and not binding["schedule"].endswith("/10 * * * * *"):
+            yield f"evaluate_timer runs at {binding['schedule']}; the window of cordon-silent was chosen for every 10 s"
+    host = json.loads(infra.read("host.json"))
+    excluded = host["logging"]["applicationInsights"]["samplingSettings"]["excludedTypes"].split(";")
+    if "Trace" not in excluded:
+        yield "host.json samples traces: a heartbeat may be dropped"
+
+
+def login(infra):
+    """The platform's identity header is believed only where App Service authentication stands in front, and by one switch."""
+    app = infra.files["infra/modules/controller/function-app.bicep"][0]
+    if "CORDON_IDENTITY: empty(pageClientId) ? 'none' : 'platform'" not in app:
+        yield "CORDON_IDENTITY must be platform exactly where pageClientId is set"
+    front = block(app, r"^resource login ")
+    for part in ("= if (!empty(pageClientId))", "name: 'authsettingsV2'", "requireAuthentication: true", "enabled: true"):
+        if part not in front:
+            yield f"the login in front of the page does not say {part}"
+    for _, binding in bindings(infra):
+        if binding["type"] == "httpTrigger" and binding.get("authLevel") == "function":
+            if f"'/api/{binding['route'].split('/')[0]}'" not in front:
+                yield f"{binding['route']} takes a key; the login would send its callers to a page"
+
+
+def headroom(infra):
+    """Without any stampsToLose of the stamps, instancesMin of the others carries the peak, with the 5 % of the safety rule S2."""
+    rps = tomllib.loads(infra.read("policy.toml"))["capacity"]["instance_rps"]
+    for file in sorted((infra.root / "infra/parameters").glob("*.bicepparam")):
+        text = file.read_text()
+        number = {name: int(value) for name, value in re.findall(r"^param (stampsToLose|peakRequestsPerSecond) = (\d+)", text, re.M)}
+        least = sorted(int(n) for n in re.findall(r"^    instancesMin: (\d+)", text, re.M))
+        if len(number) != 2:
+            yield f"{file.name}: stampsToLose and peakRequestsPerSecond must be numbers"
+            continue
+        # The loss of the largest is the worst.
+        left = sum(least[: len(least) - number["stampsToLose"]])
+        needed = math.ceil(number["peakRequestsPerSecond"] * 1.05 / rps)
+        if left < needed:
+            yield f"{file.name}: without {number['stampsToLose']} stamps {left} instances are left, and the peak needs {needed}"
+
+
+def diagrams(infra):
+    """The pictures in docs/ are of the Mermaid text in infra/README.md."""
+    for name, source in sources(infra.read("infra/README.md")).items():
+        picture = infra.root / f"docs/{name}.svg"
+        if not picture.is_file() or mark(source) not in picture.read_text():
+            yield f"docs/{name}.svg is not of today's text: run infra/checks/diagrams.py"
 
 
 def containers(infra):
@@ -310,4 +409,4 @@ def regions(infra):
                 yield f"{name} names the region {region}"
 
 
-CHECKS = [declarations, modules, settings, triggers, roles, containers, probes, speakers, tags, regions]
+CHECKS = [declarations, modules, settings, triggers, roles, heartbeat, login, containers, probes, speakers, tags, regions, headroom, diagrams]

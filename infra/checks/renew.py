@@ -2,8 +2,9 @@
 
     python renew.py types AZMCP           types.json, from Microsoft's type definitions (`azmcp bicepschema get`,
                                           npm package @azure/mcp-linux-x64)
-    python renew.py operations DIRECTORY  arm-operations.json, from the exchanges that `cordon drill --record DIRECTORY`
-                                          writes
+    python renew.py operations LEVER DIRECTORY
+                                          arm-operations.json, of one lever, from the exchanges that `cordon drill
+                                          --record DIRECTORY` writes; README.md, "Checks", has the commands
 """
 
 import json
@@ -96,22 +97,23 @@ def renew_types(azmcp):
     write("types.json", {"types": result, "not_at_hand": sorted(missing, key=str.lower)})
 
 
-def renew_operations(directory):
-    """Method and provider path of every exchange, without names: what a role must cover."""
-    found = set()
+def renew_operations(lever, directory):
+    """Method and provider path of every exchange, without names: what a role must cover. Other levers' stay."""
+    before = json.loads((HERE / "arm-operations.json").read_text())
+    found = {(o["lever"], o["method"], o["type"]) for o in before if o["lever"] != lever}
     for file in Path(directory).glob("*.json"):
         request = json.loads(file.read_text())["liveRequest"]
         path = request["url"].split("?")[0].split("management.azure.com", 1)[1]
         # The last provider is the one whose access is checked: metrics lie below another resource.
         provider, *rest = path.split("/providers/")[-1].split("/")
-        found.add((request["method"], "/".join([provider, *rest[0::2]])))
-    write("arm-operations.json", [{"method": m, "type": t} for m, t in sorted(found)])
+        found.add((lever, request["method"], "/".join([provider, *rest[0::2]])))
+    write("arm-operations.json", [{"lever": l, "method": m, "type": t} for l, m, t in sorted(found)])
 
 
 def write(name, value):
     text = json.dumps(value, sort_keys=True)
     # One line per type or operation: a diff shows which has changed.
-    (HERE / name).write_text(re.sub(r', (?="Microsoft\.[\w./]+": |\{"method")', ",\n ", text) + "\n")
+    (HERE / name).write_text(re.sub(r', (?="Microsoft\.[\w./]+": |\{"lever")', ",\n ", text) + "\n")
     print(f"{name} written")
 
 
@@ -119,7 +121,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["types", azmcp]:
             renew_types(azmcp)
-        case ["operations", directory]:
-            renew_operations(directory)
+        case ["operations", lever, directory]:
+            renew_operations(lever, directory)
         case _:
             sys.exit(__doc__)

@@ -9,7 +9,7 @@ import consistency
 from tree import Infra
 from types_check import types
 
-READ = ["infra", "functions", "policy.toml", "shared/simulator/src/scenario.rs", "shared/simulator/src/arm/frontdoor.rs"]
+READ = ["infra", "functions", "host.json", "docs/topology.svg", "docs/events.svg", "policy.toml", "shared/simulator/src/scenario.rs", "shared/simulator/src/arm/frontdoor.rs"]
 
 MAIN = "infra/main.bicep"
 STAMP = "infra/modules/stamp/compute.bicep"
@@ -19,6 +19,7 @@ ROLES = "infra/modules/controller/roles.bicep"
 ORIGINS = "infra/modules/global/origins.bicep"
 DOOR = "infra/modules/global/front-door.bicep"
 STORE = "infra/modules/controller/store.bicep"
+ALERTS = "infra/modules/controller/alerts.bicep"
 
 # (check, what is wrong, file, text, text instead)
 FAULTS = [
@@ -45,8 +46,26 @@ FAULTS = [
     ("triggers", "a function reads another container", "functions/notify/function.json", '"audit"', '"audits"'),
     ("triggers", "a binding's setting is removed", APP, "  CORDON_PROBES_HUB: probesHub\n", ""),
     ("triggers", "nothing is sent to the Event Grid function", "infra/modules/controller/subscriptions.bicep", "'event_grid_signal'", "'event_grid'"),
-    ("roles", "an action is missing", ROLES, "          'Microsoft.Insights/autoscalesettings/write'\n", ""),
-    ("roles", "an action that nobody uses", ROLES, "          'Microsoft.Web/serverfarms/read'\n", "          'Microsoft.Web/serverfarms/read'\n          'Microsoft.Web/serverfarms/write'\n"),
+    ("roles", "an action is missing", ROLES, "      'Microsoft.Insights/autoscalesettings/write'\n", ""),
+    ("roles", "an action that nobody uses", ROLES, "      'Microsoft.Web/serverfarms/read'\n", "      'Microsoft.Web/serverfarms/read'\n      'Microsoft.Web/serverfarms/write'\n"),
+    ("roles", "an action of another lever is missing", ROLES, "      'Microsoft.App/containerApps/revisions/read'\n", ""),
+    ("roles", "a lever may do what no drill of it did", ROLES, "      'Microsoft.Compute/virtualMachineScaleSets/read'\n", "      'Microsoft.Compute/virtualMachineScaleSets/read'\n      'Microsoft.Compute/virtualMachineScaleSets/write'\n"),
+    ("roles", "a lever that cannot be switched on", MAIN, "  'agentPool'\n", ""),
+    ("roles", "every lever's actions, whatever is switched on", ROLES, "[for lever in levers: leverActions[lever].writes]", "[for lever in items(leverActions): lever.value.writes]"),
+    ("roles", "something that must never be granted", ROLES, "  'Microsoft.Insights/metrics/read'\n", "  'Microsoft.Insights/metrics/read'\n  'Microsoft.DocumentDB/databaseAccounts/failoverPriorityChange/action'\n"),
+    ("heartbeat", "the alert asks for another text", ALERTS, 'Message has "cordon heartbeat', 'Message has "cordon pulse'),
+    ("heartbeat", "the binary says something else", "functions/evaluate_timer/mod.rs", '"cordon heartbeat"', '"cordon is well"'),
+    ("heartbeat", "the host may drop it", "host.json", "Request;Exception;Trace", "Request;Exception"),
+    ("heartbeat", "Cordon is told of its own death", ALERTS, "        toPeople.id\n", "        toCordon.id\n"),
+    ("heartbeat", "it is said too seldom", "functions/evaluate_timer/function.json", "/10 * * * * *", "/10 * * * *"),
+    ("login", "the header is believed without a login in front", APP, "empty(pageClientId) ? 'none' : 'platform'", "'platform'"),
+    ("login", "the login lets everybody through", APP, "      requireAuthentication: true\n", "      requireAuthentication: false\n"),
+    ("login", "an alert is sent to the login page", APP, "        '/api/azure_monitor_alert'\n", ""),
+    ("headroom", "N-1 is stated and not sized for", "infra/parameters/prod.bicepparam", "param stampsToLose = 0", "param stampsToLose = 1"),
+    ("headroom", "the peak outgrows the stamps", "infra/parameters/dev.bicepparam", "param peakRequestsPerSecond = 600", "param peakRequestsPerSecond = 900"),
+    ("diagrams", "the text goes on without its picture", "infra/README.md", "cordon-silent: mail to people", "cordon-silent: mail to somebody"),
+    ("settings", "a setting of the application is removed", STAMP, "    CONCURRENCY_MAX: string(concurrencyMax)\n", ""),
+    ("settings", "the application reads one more", "infra/application/src/settings.rs", "//! | `PORT` |", "//! | `NEW` | x |\n//! | `PORT` |"),
     ("roles", "a drill does something new", "infra/checks/arm-operations.json", '"GET", "type": "Microsoft.Web/serverfarms"', '"PUT", "type": "Microsoft.Web/serverfarms"'),
     ("containers", "another partition key", LEDGER, "          '/workload'", "          '/stamp'"),
     ("containers", "a TTL where nothing may expire", LEDGER, "      id: 'audit'\n", "      id: 'audit'\n      defaultTtl: 3600\n"),

@@ -29,6 +29,7 @@ param stamps = [
 param witnessRegion = 'westus3'
 param logsRegion = 'centralus'
 param stampsToLose = 0
+param peakRequestsPerSecond = 600
 param customDomain = ''
 param probeIntervalSeconds = 15
 param wafMode = 'Detection'

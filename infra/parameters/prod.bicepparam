@@ -1,7 +1,8 @@
 using '../main.bicep'
 
 // Contoso Shoes. Central US is sized for its own load plus 30 %, as in the drill `contoso-shoes`; the pre-scale does the
-// rest, and DECISIONS.md says what the first minutes cost. For N-1 raise instancesMin of Central US to 27.
+// rest, and DECISIONS.md says what the first minutes cost. For N-1 set
+// stampsToLose to 1 and instancesMin to 27 in Central US and 21 in East US 2: a check holds them to peakRequestsPerSecond.
 param workload = 'contoso-shoes'
 param environmentName = 'prod'
 param suffix = 'csh01'
@@ -30,6 +31,7 @@ param stamps = [
 param witnessRegion = 'westus3'
 param logsRegion = 'centralus'
 param stampsToLose = 0
+param peakRequestsPerSecond = 3000
 param customDomain = 'api.contososhoes.com'
 param probeIntervalSeconds = 15
 param wafMode = 'Prevention'

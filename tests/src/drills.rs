@@ -55,6 +55,7 @@ pub fn options(scenario: Scenario) -> DrillOptions {
         deaf_to: None,
         operator_token: None,
         kill_at: Vec::new(),
+        stamp_programs: None,
     }
 }
 

@@ -281,23 +281,30 @@ impl Drop for HostDouble {
     }
 }
 
-/// The built binary beside the running test: `target/<profile>/cordon`.
+/// The built `cordon` beside the running test.
 ///
 /// # Errors
 /// When it is not there; the message says how to build it. Tests do not build it: they would test what they just made.
 pub fn binary() -> Result<PathBuf, Breach> {
-    if let Some(path) = std::env::var_os("CARGO_BIN_EXE_cordon").or_else(|| std::env::var_os("CORDON_BINARY"))
-    {
-        return Ok(PathBuf::from(path));
+    match std::env::var_os("CARGO_BIN_EXE_cordon").or_else(|| std::env::var_os("CORDON_BINARY")) {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => built("cordon"),
     }
+}
+
+/// A built program beside the running test: `target/<profile>/NAME`.
+///
+/// # Errors
+/// As `binary`.
+pub fn built(name: &str) -> Result<PathBuf, Breach> {
     let test = std::env::current_exe().map_err(broken("find the running test"))?;
     // target/<profile>/deps/<test>
     let profile = test.parent().and_then(Path::parent).unwrap_or(Path::new("."));
-    let path = profile.join(format!("cordon{}", std::env::consts::EXE_SUFFIX));
+    let path = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     if path.is_file() {
         Ok(path)
     } else {
-        Err(Breach(format!("there is no {}; run `cargo build -p cordon` first", path.display())))
+        Err(Breach(format!("there is no {}; run `cargo build -p {name}` first", path.display())))
     }
 }
 

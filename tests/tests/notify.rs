@@ -84,6 +84,8 @@ impl House {
             audit: audit.clone(),
             azure: azure_out_of_reach(),
             cadence: cordon::controller::Cadence::default(),
+            gates_read: cordon::controller::GatesRead::default(),
+            epoch: Arc::new(adapters::memory::MemoryEpoch::new()),
             instance: "test".into(),
         });
         Self { controller, audit, clock, got, moody }
@@ -131,7 +133,7 @@ fn record(seq: u64) -> AuditRecord {
         // The fifth is only observed, and calls nobody.
         explanation: if seq == 5 { json!({ "notices": ["observed"] }) } else { Value::Null },
         consumed: vec![],
-        situation: json!({"large": true}),
+        situation: domain::canonical::JsonText::of(&json!({"large": true})),
         policy_hash: String::new(),
         hash: String::new(),
     }

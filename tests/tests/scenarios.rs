@@ -353,6 +353,92 @@ async fn three_stamps_latch_frozen_and_thawed() {
     each_slice_opened_once(&run);
 }
 
+/// These, and nothing else, are what somebody else was seen to do.
+fn told_and_put_back(run: &Run, what: &[&str]) {
+    let told: Vec<&str> = run
+        .played
+        .moments
+        .iter()
+        .filter(|moment| moment.kind == "drift")
+        .map(|moment| moment.text.as_str())
+        .collect();
+    assert_eq!(told.len(), what.len(), "{told:?}");
+    for text in what {
+        assert!(told.iter().any(|told| told.contains(text)), "{text}: {told:?}");
+    }
+}
+
+/// Share of the demand that goes to the stamp in the worst second of a span.
+fn most_routed(run: &Run, stamp: &str, span: std::ops::Range<u32>) -> f64 {
+    let stamp = StampId::new(stamp);
+    span.map(|t| run.played.measurements.share_routed_to(&stamp, t)).fold(0.0, f64::max)
+}
+
+#[tokio::test]
+async fn redeployment_during_cordon() {
+    let run = sound("redeployment-during-cordon").await;
+    told_and_put_back(
+        &run,
+        &[
+            "somebody else enabled the origin of eastus2, which we had disabled; it is disabled again, 1 of 3",
+            "changed the capacity floor of centralus",
+            "changed the capacity floor of westus2",
+        ],
+    );
+    assert!(most_routed(&run, "eastus2", 2_700..5_400) < 0.01, "the gate is no part of a deployment");
+    let again = |tag: &str| run.effects(tag).into_iter().filter(|(t, _)| (2_700..3_000).contains(t)).count();
+    assert_eq!((again("set_origin"), again("raise_floor")), (1, 2), "what was undone is done again, once");
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn portal_edit_during_cordon() {
+    let run = sound("portal-edit-during-cordon").await;
+    told_and_put_back(&run, &["the latch is given up for this cordon", "the capacity floor of centralus"]);
+    assert!(most_routed(&run, "eastus2", 2_700..5_400) < 0.01, "the gate stays closed");
+    let patches = run.effects("set_origin");
+    assert_eq!(patches.len(), 1, "latched once, and neither again nor back: {patches:?}");
+    all_serve_without_a_floor(&run);
+}
+
+#[tokio::test]
+async fn stamp_removed() {
+    let run = sound("stamp-removed").await;
+    nobody_was_taken_out(&run);
+    assert_eq!(run.count("freeze"), 0);
+    let notes: Vec<(u32, &str)> = run
+        .played
+        .moments
+        .iter()
+        .filter(|moment| moment.kind == "note")
+        .map(|m| (m.t, m.text.as_str()))
+        .collect();
+    let gone = notes.iter().find(|(_, text)| text.contains("westus2 is gone; its case is closed"));
+    assert!(gone.is_some_and(|(t, _)| (3_000..3_100).contains(t)), "{notes:?}");
+    told_and_put_back(&run, &["somebody else disabled the origin of westus2; it was not held by us"]);
+    assert_eq!(run.count("refused"), 0, "its peers, who are told later, are not heard about it");
+    assert!(!run.report.end.contains_key(&StampId::new("westus2")), "{:?}", run.report.end);
+    all_serve_without_a_floor(&run);
+}
+
+/// The alert outside Cordon speaks after five minutes without a heartbeat.
+const SILENCE_S: u32 = 300;
+
+fn longest_silence(run: &Run) -> u32 {
+    let beats = &run.played.heartbeats;
+    beats.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(u32::MAX)
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_missing_when_nobody_watches_and_only_then() {
+    let calm = drills::run(&drills::options(drills::scenario("false-alarm-one-class"))).await;
+    assert!(longest_silence(&calm) <= 10, "{} s", longest_silence(&calm));
+    let gone = drills::run(&drills::options(drills::scenario("controller-lost-while-gate-closed"))).await;
+    assert!(longest_silence(&gone) >= 4_800, "{} s", longest_silence(&gone));
+    let no_ledger = drills::run(&drills::options(drills::scenario("ledger-down-during-loss"))).await;
+    assert!(longest_silence(&no_ledger) > SILENCE_S, "{} s", longest_silence(&no_ledger));
+}
+
 #[test]
 fn every_built_in_scenario_is_played_here() {
     let text = include_str!("scenarios.rs");

@@ -12,13 +12,14 @@ use serde_json::Value;
 const FILE_LINES_MAX: usize = 700;
 
 /// Who may depend on whom, within the workspace. What is not listed may not.
-const INTERNAL: [(&str, &[&str]); 6] = [
+const INTERNAL: [(&str, &[&str]); 7] = [
     ("domain", &[]),
     ("adapters", &["domain"]),
     ("simulator", &["adapters", "domain"]),
     ("cordon", &["adapters", "domain", "simulator"]),
     ("tests", &["adapters", "cordon", "domain", "simulator"]),
     ("xtask", &[]),
+    ("application", &[]),
 ];
 
 /// What would give the core a runtime, a network, a log or a cloud.

@@ -42,7 +42,10 @@ pub(super) async fn probe(
     for (stamp, answer) in stamps.iter().zip(answers) {
         run.signals.push(from_witness(&stamp.stamp, &answer, now));
         if let Ok(view) = &answer.view {
-            run.signals.extend(from_peer(view));
+            // Its list of peers is older than ours for a while after a stamp has gone.
+            let known =
+                |signal: &Signal| stamps.iter().any(|one| signal.scope == Scope::Stamp(one.stamp.clone()));
+            run.signals.extend(from_peer(view).into_iter().filter(known));
             if let Some(load) = view.load {
                 run.facts.load.insert(stamp.stamp.clone(), LoadFacts::from(load));
             }

@@ -362,8 +362,9 @@ resource accountErrors 'Microsoft.Insights/metricAlerts@2018-03-01' = [for stamp
   }
 }]
 
-// Who notices that Cordon is dead: nobody in it. evaluate_timer runs every 10 s, and the host logs each run; five minutes
-// without one that succeeded is a dead, blind or stuck Cordon. The rule and the log lie outside the witness region.
+// Who notices that Cordon is dead: nobody in it. Each run of evaluate_timer, every 10 s, says `cordon heartbeat WORKLOAD` if it
+// could use its stores and has seen the stamps lately; five minutes without it is a dead, blind or stuck Cordon. The rule and
+// the log lie outside the witness region.
 resource silence 'Microsoft.Insights/scheduledQueryRules@2021-08-01' = {
   name: 'cordon-silent-${workload}'
   location: logsRegion
@@ -382,8 +383,8 @@ resource silence 'Microsoft.Insights/scheduledQueryRules@2021-08-01' = {
     criteria: {
       allOf: [
         {
-          query: 'AppRequests | where Name == "evaluate_timer" and AppRoleName =~ "${controllerAppName}" and Success | summarize evaluations = count()'
-          metricMeasureColumn: 'evaluations'
+          query: 'AppTraces | where AppRoleName =~ "${controllerAppName}" and Message has "cordon heartbeat ${workload}" | summarize heartbeats = count()'
+          metricMeasureColumn: 'heartbeats'
           timeAggregation: 'Maximum'
           operator: 'LessThan'
           threshold: 1

@@ -62,6 +62,10 @@ param insightsConnection string
 @maxLength(50)
 param operatorSources array
 
+@description('Client id of the page\'s Entra application; empty: no login.')
+@maxLength(36)
+param pageClientId string
+
 @description('Tags.')
 param tags object
 
@@ -206,6 +210,8 @@ var cordonSettings = {
   CORDON_STAMP_KEY: '@Microsoft.KeyVault(SecretUri=${stampKeyUri})'
   AZURE_CLIENT_ID: identityClientId
   RUST_LOG: 'info'
+  // Only where App Service authentication stands in front may its header be believed.
+  CORDON_IDENTITY: empty(pageClientId) ? 'none' : 'platform'
   // The bindings, all by identity.
   AzureWebJobsStorage__accountName: hostAccount
   AzureWebJobsStorage__credential: 'managedidentity'
@@ -219,7 +225,7 @@ var cordonSettings = {
   CORDON_COSMOS__credential: 'managedidentity'
   CORDON_COSMOS__clientId: identityClientId
   CORDON_COSMOS_DATABASE: ledgerDatabase
-  // The host's telemetry: its requests are Cordon's heartbeat.
+  // The host's telemetry: its traces carry Cordon's heartbeat.
   APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
 }
 
@@ -227,6 +233,56 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
   parent: app
   name: 'appsettings'
   properties: union(hostSettings, cordonSettings)
+}
+
+// The login in front of the page. The publishers cannot log in: they show a key or a token of their own, which the host and
+// Cordon check. App Service takes its identity headers out of whatever comes from outside.
+resource login 'Microsoft.Web/sites/config@2024-11-01' = if (!empty(pageClientId)) {
+  parent: app
+  name: 'authsettingsV2'
+  properties: {
+    platform: {
+      enabled: true
+    }
+    globalValidation: {
+      requireAuthentication: true
+      unauthenticatedClientAction: 'RedirectToLoginPage'
+      redirectToProvider: 'azureactivedirectory'
+      excludedPaths: [
+        '/api/azure_monitor_alert'
+        '/api/cloud_event'
+        '/runtime/*'
+        '/admin/*'
+      ]
+    }
+    identityProviders: {
+      azureActiveDirectory: {
+        enabled: true
+        registration: {
+          // Id tokens, so no secret of the application is kept anywhere.
+          clientId: pageClientId
+          openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+        }
+        validation: {
+          allowedAudiences: [
+            pageClientId
+            'api://${pageClientId}'
+          ]
+        }
+      }
+    }
+    login: {
+      tokenStore: {
+        enabled: false
+      }
+    }
+    httpSettings: {
+      requireHttps: true
+    }
+  }
+  dependsOn: [
+    settings
+  ]
 }
 
 resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {

@@ -6,6 +6,64 @@ targetScope = 'subscription'
 @description('The workload.')
 param workload string
 
+@description('What Cordon may enlarge: the levers of the stamps\' compute.')
+@allowed([
+  'appService'
+  'scaleSet'
+  'agentPool'
+  'containerApp'
+])
+param levers array
+
+// What each lever reads and writes. infra/checks holds each to a drill of its own: nothing missing, nothing unused.
+var leverActions = {
+  appService: {
+    reads: [
+      'Microsoft.Insights/autoscalesettings/read'
+      'Microsoft.Web/serverfarms/read'
+    ]
+    writes: [
+      'Microsoft.Insights/autoscalesettings/write'
+    ]
+  }
+  scaleSet: {
+    reads: [
+      'Microsoft.Insights/autoscalesettings/read'
+      'Microsoft.Compute/virtualMachineScaleSets/read'
+    ]
+    writes: [
+      'Microsoft.Insights/autoscalesettings/write'
+    ]
+  }
+  agentPool: {
+    reads: [
+      // A row of Resource Graph is shown only to whom the resource is: the cluster carries the tags.
+      'Microsoft.ContainerService/managedClusters/read'
+      'Microsoft.ContainerService/managedClusters/agentPools/read'
+    ]
+    writes: [
+      'Microsoft.ContainerService/managedClusters/agentPools/write'
+    ]
+  }
+  containerApp: {
+    reads: [
+      'Microsoft.App/containerApps/read'
+      'Microsoft.App/containerApps/revisions/read'
+    ]
+    writes: [
+      'Microsoft.App/containerApps/write'
+    ]
+  }
+}
+var leverReads = [for lever in levers: leverActions[lever].reads]
+var leverWrites = [for lever in levers: leverActions[lever].writes]
+var observerActions = [
+  'Microsoft.ResourceGraph/resources/read'
+  'Microsoft.Cdn/profiles/origingroups/origins/read'
+  'Microsoft.DocumentDB/databaseAccounts/read'
+  'Microsoft.Insights/metrics/read'
+]
+
 resource observer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, workload, 'cordon-observer')
   properties: {
@@ -17,14 +75,8 @@ resource observer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     ]
     permissions: [
       {
-        actions: [
-          'Microsoft.ResourceGraph/resources/read'
-          'Microsoft.Cdn/profiles/origingroups/origins/read'
-          'Microsoft.DocumentDB/databaseAccounts/read'
-          'Microsoft.Insights/metrics/read'
-          'Microsoft.Insights/autoscalesettings/read'
-          'Microsoft.Web/serverfarms/read'
-        ]
+        // Two levers may share an action: union takes each once.
+        actions: union(observerActions, flatten(leverReads))
         notActions: []
       }
     ]
@@ -57,16 +109,14 @@ resource capacity 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, workload, 'cordon-capacity')
   properties: {
     roleName: 'Cordon capacity (${workload})'
-    description: 'Raise and give back the floor of an autoscale setting.'
+    description: 'Raise and give back the floor of the levers: ${join(levers, ', ')}.'
     type: 'CustomRole'
     assignableScopes: [
       subscription().id
     ]
     permissions: [
       {
-        actions: [
-          'Microsoft.Insights/autoscalesettings/write'
-        ]
+        actions: union([], flatten(leverWrites))
         notActions: []
       }
     ]

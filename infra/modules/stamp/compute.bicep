@@ -84,6 +84,12 @@ param cordonImage string
 @description('The workload\'s account.')
 param workloadEndpoint string
 
+@description('The stamp\'s vault.')
+param vaultUri string
+
+@description('Requests that one instance serves at once.')
+param concurrencyMax int
+
 @description('Storage account with the share of the gates (until the gates are in Cosmos DB).')
 param gatesAccount string
 
@@ -264,7 +270,7 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     CORDON_COSMOS__accountEndpoint: ledgerEndpoint
     CORDON_COSMOS_DATABASE: ledgerDatabase
     CORDON_GATES_DIR: '/mounts/cordon/gates/${workload}'
-    CORDON_COMPONENTS: 'local:app=http://127.0.0.1:8080/internal/health/app,cosmos-read=http://127.0.0.1:8080/internal/health/cosmos-read,cosmos-write=http://127.0.0.1:8080/internal/health/cosmos-write,vault=http://127.0.0.1:8080/internal/health/vault'
+    CORDON_COMPONENTS: 'local:app=http://127.0.0.1:8080/internal/health/app,cosmos=http://127.0.0.1:8080/internal/health/cosmos,vault=http://127.0.0.1:8080/internal/health/vault'
     CORDON_LOAD_URL: 'http://127.0.0.1:8080/internal/load'
     CORDON_PEERS: peers
     CORDON_FRONT_DOOR_ID: frontDoorId
@@ -272,10 +278,14 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     RUST_LOG: 'info'
     // The application.
     AZURE_CLIENT_ID: identityClientId
-    WORKLOAD_COSMOS_ENDPOINT: workloadEndpoint
+    PORT: '8080'
     HEALTH_URL: 'http://127.0.0.1:8081/healthz'
+    COMPONENTS: 'cosmos=${workloadEndpoint},vault=${vaultUri}'
+    CONCURRENCY_MAX: string(concurrencyMax)
+    // All instances of the site see /home: there they tell each other their load.
+    INSTANCES_DIR: '/home/cordon-instances'
+    WEBSITES_ENABLE_APP_SERVICE_STORAGE: 'true'
     APPLICATIONINSIGHTS_CONNECTION_STRING: insightsConnection
-    WEBSITES_ENABLE_APP_SERVICE_STORAGE: 'false'
   }
 }
 

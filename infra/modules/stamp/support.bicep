@@ -159,3 +159,6 @@ output workspaceId string = workspace.id
 
 @description('Where the application sends its telemetry.')
 output insightsConnection string = insights.properties.ConnectionString
+
+@description('The vault\'s address.')
+output vaultUri string = vault.properties.vaultUri

@@ -1,6 +1,8 @@
-//! Developer tasks: `cargo xtask test`, `package`, `verify`. Standard library only, so that it builds in a second.
+//! Developer tasks: `cargo xtask test`, `verify`, `browser`, `package`, `deploy`. Standard library only, so that it builds in a second.
 
 mod browser;
+mod deploy;
+mod elf;
 mod package;
 mod repository;
 mod test;
@@ -22,8 +24,18 @@ cargo xtask <task>
   package [options]           stages a function app into target/package
       --role controller|stamp which functions (default: controller; stamp: stamp_health alone)
       --release               builds the release binary and takes it
+      --static                builds it for musl, and refuses one that needs a loader or has symbols
       --binary PATH           takes this binary
+      --out DIR               stages there instead
       --with PATH             copies one more file beside it, such as a policy (may be repeated)
+  deploy [options]            asks Cordon, previews, deploys infra/ with the Azure CLI
+      --parameters FILE       what (default: infra/parameters/dev.bicepparam)
+      --url URL | --first     Cordon's page, which is asked first; or there is none yet
+      --policy FILE           the policy it runs under (default: policy.toml)
+      --print                 only says what would be run
+      --yes                   does not wait for a person after the preview
+      --cordon PROGRAM        asks with this program instead of building it
+      --despite-cordon TEXT   deploys although Cordon says no; TEXT is who and why
 ";
 
 fn main() -> ExitCode {
@@ -33,6 +45,7 @@ fn main() -> ExitCode {
         Some(("verify", only)) => verify::run_task(only),
         Some(("browser", rest)) => browser::run_task(rest),
         Some(("package", rest)) => package::run_task(rest),
+        Some(("deploy", rest)) => deploy::run_task(rest),
         None | Some(("help" | "--help" | "-h", _)) => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

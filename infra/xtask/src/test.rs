@@ -105,9 +105,9 @@ fn advisories() -> Result<Outcome, Failure> {
     Err(format!("{} failed: {}", shown(&command), output.status))
 }
 
-/// Some tests start `cordon` itself; cargo builds binaries only for the tests of their own crate.
+/// Some tests start `cordon`, the application or these tasks; cargo builds binaries only for the tests of their own crate.
 fn binary() -> Result<Outcome, Failure> {
-    pass(&mut cargo(&["build", "-p", "cordon"]))
+    pass(&mut cargo(&["build", "-p", "cordon", "-p", "application", "-p", "xtask"]))
 }
 
 fn tests() -> Result<Outcome, Failure> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Command, Order};
+use crate::drift;
 use crate::evidence::{WITNESS, fold_signal};
 use crate::facts::Facts;
 use crate::modes::OrderedMode;
@@ -17,7 +18,7 @@ use crate::state::{
     StampCase, WorkloadState,
 };
 use crate::step::{Effect, FailureCode, Step, StepOutcome, StepResult, StepStatus};
-use crate::{EvidenceClass, StampId, StoredStep, Timestamp};
+use crate::{EvidenceClass, Generation, StampId, StoredStep, Timestamp};
 
 /// Event ids remembered, at the most; beyond it the oldest are forgotten and the horizon is shorter than the policy's.
 const SEEN_MAX: usize = 4_000;
@@ -54,8 +55,20 @@ pub enum FoldNote {
         /// In words.
         text: String,
     },
+    /// Somebody else changed an origin, or a floor of ours.
+    ChangedElsewhere {
+        /// In words: what, and what is done about it.
+        text: String,
+    },
     /// A stamp appeared or disappeared.
     TopologyChanged {
+        /// In words.
+        text: String,
+    },
+    /// The ledger's commits may have been lost with its write region: this is the first of a new epoch.
+    EpochBegan {
+        /// The last generation that is known to have stayed.
+        after: Generation,
         /// In words.
         text: String,
     },
@@ -92,7 +105,7 @@ pub fn fold(
             }
             ItemBody::Refused { refusal } => notes.push(FoldNote::Refused { refusal: refusal.clone() }),
             ItemBody::Observed { signals, facts } => {
-                notes.extend(take_facts(state, facts, item.event_at, policy));
+                notes.extend(take_facts(state, steps, facts, item.event_at, policy));
                 for signal in signals {
                     notes.extend(take_signal(state, signal, policy));
                 }
@@ -190,17 +203,25 @@ fn note_own_observation(state: &mut WorkloadState, stamp: &StampId, at: Timestam
     }
 }
 
-fn take_facts(state: &mut WorkloadState, facts: &Facts, at: Timestamp, policy: &Policy) -> Vec<FoldNote> {
-    let notes =
+fn take_facts(
+    state: &mut WorkloadState,
+    steps: &[StoredStep],
+    facts: &Facts,
+    at: Timestamp,
+    policy: &Policy,
+) -> Vec<FoldNote> {
+    let mut notes =
         facts.topology.as_ref().map(|stamps| take_topology(state, stamps, at, policy)).unwrap_or_default();
     let newer = |old: Option<Timestamp>, new: Timestamp| old.is_none_or(|old| new >= old);
     for (stamp, origin) in &facts.origins {
         if newer(state.origins.get(stamp).map(|old| old.read_at), origin.read_at) {
+            notes.extend(drift::of_origin(state, steps, stamp, origin, policy));
             state.origins.insert(stamp.clone(), origin.clone());
         }
     }
     for (stamp, capacity) in &facts.capacity {
         if newer(state.capacity.get(stamp).map(|old| old.read_at), capacity.read_at) {
+            notes.extend(drift::of_floor(state, steps, stamp, capacity, policy));
             state.capacity.insert(stamp.clone(), capacity.clone());
         }
     }
@@ -314,6 +335,7 @@ fn remember_floor(state: &mut WorkloadState, step: &Step, outcome: &StepOutcome,
     match (&step.effect, &outcome.result) {
         (Effect::RaiseFloor { minimum, .. }, StepResult::Done { recorded }) => {
             let set = recorded.unwrap_or(*minimum);
+            case.floor_yielded_at = None;
             if case.floor_recorded.is_none_or(|before| before < set) {
                 case.floor_set_at = Some(outcome.at);
             }

@@ -292,9 +292,11 @@ fn note_in_words(note: &FoldNote) -> String {
                 refusal.note
             )
         }
-        FoldNote::Ordered { text } | FoldNote::StepEnded { text } | FoldNote::TopologyChanged { text } => {
-            text.clone()
-        }
+        FoldNote::Ordered { text }
+        | FoldNote::StepEnded { text }
+        | FoldNote::ChangedElsewhere { text }
+        | FoldNote::TopologyChanged { text }
+        | FoldNote::EpochBegan { text, .. } => text.clone(),
         FoldNote::OrderRefused { text } => format!("refused an order: {text}"),
     }
 }

@@ -79,6 +79,12 @@ pub struct StampCase {
     /// When that floor was set, or last given another chance to be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor_set_at: Option<Timestamp>,
+    /// When we gave our floor up because somebody else had changed it; until this cordon is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor_yielded_at: Option<Timestamp>,
+    /// How often our floor was put back in this cordon after somebody else had changed it.
+    #[serde(default, skip_serializing_if = "never")]
+    pub floor_reasserted: u32,
     /// It was seen not to grow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cannot_grow: Option<CannotGrow>,
@@ -97,6 +103,12 @@ pub struct StampCase {
     pub ramp: Option<RampRun>,
     /// Set from the latch until the origin is seen enabled again: only then is its state ours to change.
     pub latched_at: Option<Timestamp>,
+    /// When we gave the latch up because somebody else had enabled the origin; until this cordon is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_yielded_at: Option<Timestamp>,
+    /// How often the origin was disabled again in this cordon after somebody else had enabled it.
+    #[serde(default, skip_serializing_if = "never")]
+    pub origin_reasserted: u32,
     /// When the origin was first seen enabled again after a latch; its edge locations settle from there.
     pub origin_enabled_at: Option<Timestamp>,
     /// `Edge` samples before this are masked: our own gate or origin caused them.
@@ -394,6 +406,12 @@ pub struct WorkloadState {
     pub decision_digest: String,
 }
 
+/// For a count that most cases never begin.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn never(count: &u32) -> bool {
+    *count == 0
+}
+
 fn nobody_seen(seen: &Arc<BTreeMap<ItemId, Timestamp>>) -> bool {
     seen.is_empty()
 }
@@ -499,6 +517,8 @@ impl StampCase {
             floor: None,
             floor_recorded: None,
             floor_set_at: None,
+            floor_yielded_at: None,
+            floor_reasserted: 0,
             cannot_grow: None,
             first_symptom_at: None,
             decided_at: None,
@@ -507,6 +527,8 @@ impl StampCase {
             window: None,
             ramp: None,
             latched_at: None,
+            origin_yielded_at: None,
+            origin_reasserted: 0,
             origin_enabled_at: None,
             edge_from: None,
             traffic_from: None,

@@ -9,6 +9,7 @@ mod autoscale;
 mod azure;
 mod draw;
 mod edge;
+mod edits;
 mod faults;
 pub mod fleet;
 mod health;
@@ -22,6 +23,7 @@ mod telemetry;
 mod world;
 
 pub use azure::SimulatedAzure;
+pub use edits::{EditKind, EditSpec};
 pub use health::{EdgeProbe, HealthEndpoint, HealthReply, HealthRequest, ProbeReply, run_probes};
 pub use lags::{StatedLag, stated_lags};
 pub use measure::{BUCKET_FIRST_MS, BUCKET_RATIO, BUCKETS, FaultRecord, Measurements, StampSecond};

@@ -3,6 +3,8 @@
 use domain::{RegionName, StampId};
 use serde::{Deserialize, Serialize};
 
+use crate::edits::{self, EditSpec};
+
 /// One story to play. Times are whole seconds since its start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +34,9 @@ pub struct Scenario {
     /// What goes wrong.
     #[serde(default)]
     pub faults: Vec<FaultSpec>,
+    /// What others do to the resources meanwhile.
+    #[serde(default)]
+    pub edits: Vec<EditSpec>,
     /// What Azure says, beside what follows from the faults.
     #[serde(default)]
     pub alerts: Vec<AlertSpec>,
@@ -300,9 +305,17 @@ impl Scenario {
     /// When the text is no scenario, or it contradicts itself.
     pub fn from_toml(text: &str) -> Result<Self, ScenarioError> {
         let scenario: Self = toml::from_str(text).map_err(ScenarioError::Read)?;
-        match scenario.objection() {
-            Some(reason) => Err(ScenarioError::Refused { name: scenario.name, reason }),
-            None => Ok(scenario),
+        scenario.checked()
+    }
+
+    /// The scenario, if it can be played.
+    ///
+    /// # Errors
+    /// When it contradicts itself.
+    pub fn checked(self) -> Result<Self, ScenarioError> {
+        match self.objection() {
+            Some(reason) => Err(ScenarioError::Refused { name: self.name, reason }),
+            None => Ok(self),
         }
     }
 
@@ -343,6 +356,10 @@ impl Scenario {
             .iter()
             .find_map(|f| self.fault_objection(f))
             .or_else(|| self.alerts.iter().find_map(|a| self.alert_objection(a)))
+            .or_else(|| {
+                let stamps: Vec<StampId> = self.stamps.iter().map(|stamp| stamp.id.clone()).collect();
+                self.edits.iter().find_map(|edit| edits::objection(edit, &stamps))
+            })
     }
 
     fn fault_objection(&self, fault: &FaultSpec) -> Option<String> {
@@ -435,6 +452,9 @@ const BUILTIN: &[(&str, &str)] = builtin![
     "arm-down-during-loss",
     "ledger-down-during-loss",
     "demand-surge",
+    "redeployment-during-cordon",
+    "portal-edit-during-cordon",
+    "stamp-removed",
 ];
 
 fn default_seed() -> u64 {

@@ -12,6 +12,7 @@ use crate::arm::ArmState;
 use crate::autoscale::{ENGINE_INTERVAL_S, EngineMemory, wanted};
 use crate::draw::{About, Seed, entity};
 use crate::edge::Edge;
+use crate::edits::Edits;
 use crate::faults::{Conditions, conditions};
 use crate::health::{EdgeProbe, ProbeReply};
 use crate::measure::{ClassSample, FaultRecord, Measurements, StampSample, StampSecond};
@@ -39,6 +40,7 @@ pub struct World {
     pub(crate) metrics: Metrics,
     pub(crate) telemetry: Telemetry,
     pub(crate) arm: ArmState,
+    pub(crate) edits: Edits,
     pub(crate) ids: SimResourceIds,
     /// Where this simulated Azure is served: the tag `cordon:direct-url` of the stamps lies below it.
     pub(crate) direct_base: Option<String>,
@@ -155,6 +157,7 @@ impl World {
             metrics: Metrics::new(seed, spec.len(), start),
             telemetry: Telemetry::new(scenario, seed, start, &ids),
             arm: ArmState::new(scenario, &ids),
+            edits: Edits::new(spec.len()),
             ids,
             direct_base: None,
             engines: vec![EngineMemory::default(); spec.len()],
@@ -324,6 +327,7 @@ impl World {
         for (stamp, conditions) in self.stamps.iter_mut().zip(&self.conditions.stamps) {
             stamp.begin_second(self.t, conditions, self.seed);
         }
+        self.make_edits();
         if self.conditions.freeze.is_none() {
             self.edge.advance();
         }

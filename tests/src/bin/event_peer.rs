@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use adapters::SystemClock;
+use adapters::memory::{MemoryEpoch, MemoryPlaces};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use cordon::controller::{Cadence, Controller, Controllers};
+use cordon::controller::{Cadence, Controller, Controllers, GatesRead};
 use cordon::edge::entra::Callers;
 use cordon::edge::{App, ControllerApp, Role};
 use domain::policy::Speaker;
@@ -82,14 +83,17 @@ fn app(ledger: Arc<InboxLedger>) -> Result<App, Box<dyn std::error::Error>> {
         clock: Arc::new(SystemClock),
         ledger,
         gates: Arc::new(fakes::Gates::default()),
+        epoch: Arc::new(MemoryEpoch::new()),
         audit: Arc::new(fakes::Audit::default()),
         azure: fakes::azure_out_of_reach(),
         cadence: Cadence::default(),
+        gates_read: GatesRead::default(),
         instance: "peer".into(),
     };
     let role = Role::Controller(ControllerApp {
         controllers: Controllers::new(vec![Arc::new(controller)]).ok_or("one workload")?,
         outbound: reqwest::Client::builder().no_proxy().build()?,
+        notifier: fakes::notifier(Arc::new(MemoryPlaces::default())),
         callers: Callers::with_keys(),
         page: None,
     });

@@ -89,6 +89,7 @@ async fn played(text: &str) -> Report {
         deaf_to: None,
         operator_token: None,
         kill_at: vec![],
+        stamp_programs: None,
     };
     let with = play(&options, &mut Quiet).await.expect("the drill plays");
     let without = play_without(&options).await.expect("the world plays");

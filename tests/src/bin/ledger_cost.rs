@@ -42,6 +42,7 @@ async fn main() {
         record: None,
         deaf_to: None,
         kill_at: Vec::new(),
+        stamp_programs: None,
         operator_token: None,
     };
     let played = drill::play(&options, &mut Quiet).await.expect("the drill is played to its end");

@@ -69,7 +69,8 @@ pub(super) fn cordoned(world: &World<'_>, stamp: &StampId, mut case: StampCase) 
         case.since = world.as_of();
         return (case, act(Action::StartWindow { needs_s }));
     }
-    if case.latched_at.is_some() || case.gate != GatePosition::Closed {
+    // A latch that somebody else undid and that yielded is not set again in the same cordon.
+    if case.latched_at.is_some() || case.origin_yielded_at.is_some() || case.gate != GatePosition::Closed {
         return (case, wait(WaitReason::Recovery, None));
     }
     let Some(bad_since) = assessment.views[&EvidenceClass::Direct].bad_since else {

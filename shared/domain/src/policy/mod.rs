@@ -47,6 +47,8 @@ pub struct Policy {
     pub capacity: CapacityPolicy,
     /// The gate document's life.
     pub gate: GatePolicy,
+    /// What becomes of what we hold when somebody else changes it.
+    pub drift: DriftPolicy,
     /// Bounds of plans, claims and memory.
     pub limits: LimitsPolicy,
     /// What each cause may do.
@@ -262,6 +264,28 @@ pub struct GatePolicy {
     pub boot_wait: Span,
     /// A gate that reopens by expiry spends this long on each slice.
     pub reopen_step: Span,
+}
+
+/// Somebody else, a deployment or a person in the portal, changes what we hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DriftPolicy {
+    /// An origin that we had disabled is enabled.
+    pub origin: OnDrift,
+    /// A capacity floor of ours is lowered or taken away.
+    pub floor: OnDrift,
+    /// Put back at most so often in one cordon, then left all the same: nobody fights a deployment for ever. At most 10.
+    pub reassert_max: u32,
+}
+
+/// What is done about it. It is recorded in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDrift {
+    /// Put back.
+    ReAssert,
+    /// Left as it is until the cordon is over.
+    Yield,
 }
 
 /// Bounds.

@@ -11,6 +11,9 @@ const GATE_LIFETIME_MIN: Duration = Duration::from_secs(4 * 3_600);
 /// The shortest watch of a slice: one probe detection (90 s at the longest) plus the least lag of edge telemetry (60 s).
 const RAMP_WATCH_MIN: Duration = Duration::from_secs(90);
 
+/// More than this is a fight: an origin change takes 20 min, so ten of them are most of a working day.
+const REASSERT_MAX: u32 = 10;
+
 type Finding = (&'static str, String);
 
 /// All that is wrong, as dotted key and reason.
@@ -20,6 +23,10 @@ pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
     ratios(policy, &mut found);
     spans(policy, &mut found);
     ramp(policy, &mut found);
+    if policy.drift.reassert_max > REASSERT_MAX {
+        let why = format!("is {}, must be at most {REASSERT_MAX}", policy.drift.reassert_max);
+        found.push(("drift.reassert_max", why));
+    }
     speakers(policy, &mut found);
     targets(policy, &mut found);
     found

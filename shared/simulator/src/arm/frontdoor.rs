@@ -19,6 +19,9 @@ pub(super) fn answer(world: &mut World, path: &str, request: &ArmRequest) -> Arm
     }
     let Some(below) = path.strip_prefix(&profile) else { return not_found(&request.path) };
     if let Some(origin) = stamp_of(world, path, |stamp| &stamp.origin) {
+        if world.edits.removed[origin] {
+            return not_found(&request.path);
+        }
         return match request.method.as_str() {
             "GET" => ArmResponse::ok(origin_document(world, origin)),
             "PATCH" => patch(world, origin, &request.body),
@@ -106,7 +109,8 @@ fn wanted(current: OriginSetting, properties: &Value) -> Result<OriginSetting, S
 fn list(world: &World, request: &ArmRequest) -> ArmResponse {
     let from = request.parameter("$skiptoken").and_then(|t| t.parse::<usize>().ok()).unwrap_or(0);
     let end = (from + PAGE).min(world.stamps.len());
-    let page: Vec<Value> = (from..end).map(|s| origin_document(world, s)).collect();
+    let there = (from..end).filter(|s| !world.edits.removed[*s]);
+    let page: Vec<Value> = there.map(|s| origin_document(world, s)).collect();
     let mut body = json!({ "value": page });
     if end < world.stamps.len() {
         let version = request.parameter("api-version").unwrap_or_default();

@@ -31,8 +31,14 @@ pub(super) fn answer(world: &World, request: &ArmRequest) -> ArmResponse {
 }
 
 fn rows(world: &World, s: usize) -> Vec<Value> {
+    if world.edits.removed[s] {
+        return Vec::new();
+    }
     let ids = &world.ids.stamps[s];
     let mut tags = json!({ "cordon:workload": world.scenario.workload, "cordon:stamp": ids.stamp });
+    if world.edits.draining[s] {
+        tags["cordon:state"] = json!("draining");
+    }
     if let Some(base) = &world.direct_base {
         tags["cordon:direct-url"] = json!(format!("{base}/stamps/{}", ids.stamp));
     }

@@ -1,0 +1,150 @@
+//! Somebody else changes what we hold: it is said, then put back or left, as the policy says.
+
+use crate::decide::Action;
+use crate::fold::FoldNote;
+use crate::policy::{OnDrift, Policy};
+use crate::state::Stage;
+use crate::testing::{Direct, Story, shipped};
+use crate::{EnabledState, GatePosition, Order, StampId};
+
+const LOST: &str = "eastus2";
+const OTHER: &str = "centralus";
+
+fn under(on: OnDrift) -> Policy {
+    let mut policy = shipped();
+    policy.drift.origin = on;
+    policy.drift.floor = on;
+    // Its load is back at once in these stories.
+    policy.ramp.load_factor_max = 1_000.0;
+    policy
+}
+
+/// The first of three stamps is lost and latched, the others' floors stand.
+fn latched(policy: Policy) -> Story {
+    let mut story = Story::calm_under(policy, 3);
+    story.scene(LOST).direct = Direct::Down;
+    for other in [OTHER, "westus"] {
+        story.scene(other).ready = 12;
+    }
+    story.run_until(1_200, |story| story.scenes[&StampId::from(LOST)].origin == EnabledState::Disabled);
+    story.run(60);
+    assert!(story.case(LOST).latched_at.is_some() && story.case(OTHER).floor_recorded.is_some());
+    assert_eq!(told(&story), Vec::<String>::new(), "what we do ourselves is no drift");
+    story
+}
+
+/// What the audit says that somebody else did.
+fn told(story: &Story) -> Vec<String> {
+    let notes = story.records.iter().flat_map(|record| {
+        serde_json::from_value::<Vec<FoldNote>>(record.situation.to_value()["notes"].clone()).unwrap()
+    });
+    notes
+        .filter_map(|note| match note {
+            FoldNote::ChangedElsewhere { text } => Some(text),
+            _ => None,
+        })
+        .collect()
+}
+
+fn origin(story: &Story) -> EnabledState {
+    story.scenes[&StampId::from(LOST)].origin
+}
+
+#[test]
+fn an_enabled_origin_is_disabled_again_and_the_audit_says_who_did_what() {
+    let mut story = latched(under(OnDrift::ReAssert));
+    story.scene(LOST).origin = EnabledState::Enabled;
+    story.run(20);
+    assert_eq!(origin(&story), EnabledState::Disabled);
+    let told = told(&story);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("somebody else enabled the origin of eastus2"), "{told:?}");
+    assert!(told[0].contains("disabled again"), "{told:?}");
+    assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Closed);
+}
+
+#[test]
+fn a_latch_that_yields_leaves_the_origin_and_keeps_the_gate_closed() {
+    let mut story = latched(under(OnDrift::Yield));
+    story.scene(LOST).origin = EnabledState::Enabled;
+    story.run(1_200);
+    assert_eq!(origin(&story), EnabledState::Enabled, "it is not latched a second time in this cordon");
+    assert_eq!(story.case(LOST).latched_at, None);
+    assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Closed);
+    assert_eq!(told(&story).len(), 1);
+    // It comes back as one that never was latched.
+    story.scene(LOST).direct = Direct::Healthy;
+    story.until(LOST, Stage::Serving, 7_200);
+    assert_eq!(story.case(LOST).origin_yielded_at, None, "the next cordon may latch");
+}
+
+#[test]
+fn nobody_fights_over_an_origin_for_ever() {
+    let mut story = latched(under(OnDrift::ReAssert));
+    let most = story.policy.drift.reassert_max;
+    for _ in 0..most + 3 {
+        story.scene(LOST).origin = EnabledState::Enabled;
+        story.run(60);
+    }
+    assert_eq!(origin(&story), EnabledState::Enabled, "we gave it up");
+    assert!(told(&story)[usize::try_from(most).unwrap()].contains("given up"), "{:?}", told(&story));
+}
+
+#[test]
+fn a_floor_that_is_taken_away_is_set_again() {
+    let mut story = latched(under(OnDrift::ReAssert));
+    let held = story.case(OTHER).floor_recorded.unwrap();
+    story.scene(OTHER).our_floor = None;
+    story.run(20);
+    assert_eq!(story.scenes[&StampId::from(OTHER)].our_floor.map(|(minimum, _)| minimum), Some(held));
+    let told = told(&story);
+    assert!(told.len() == 1 && told[0].contains("the capacity floor of centralus"), "{told:?}");
+}
+
+#[test]
+fn a_floor_that_yields_is_left_until_the_cordon_is_over() {
+    let mut story = latched(under(OnDrift::Yield));
+    story.scene(OTHER).our_floor = Some((2, story.now + std::time::Duration::from_secs(20_000)));
+    story.run(600);
+    assert_eq!(story.scenes[&StampId::from(OTHER)].our_floor.map(|(minimum, _)| minimum), Some(2));
+    assert_eq!(told(&story).len(), 1);
+    story.scene(LOST).direct = Direct::Healthy;
+    story.until(LOST, Stage::Serving, 7_200);
+    story.run(1_200);
+    assert_eq!(story.case(OTHER).floor_yielded_at, None);
+}
+
+#[test]
+fn floors_that_expire_or_that_we_give_back_are_no_drift() {
+    let mut story = latched(under(OnDrift::Yield));
+    story.scene(LOST).direct = Direct::Healthy;
+    story.until(LOST, Stage::Serving, 7_200);
+    story.run(1_200);
+    assert_eq!(story.scenes[&StampId::from(OTHER)].our_floor, None, "given back");
+    assert_eq!(told(&story), Vec::<String>::new());
+}
+
+#[test]
+fn an_origin_that_is_not_ours_is_said_and_left() {
+    let mut story = Story::calm(3);
+    story.scene(OTHER).origin = EnabledState::Disabled;
+    story.run(30);
+    let told = told(&story);
+    assert!(
+        told.len() == 1 && told[0].contains("somebody else disabled the origin of centralus"),
+        "{told:?}"
+    );
+    assert_eq!(story.scenes[&StampId::from(OTHER)].origin, EnabledState::Disabled);
+    assert_eq!(story.action(OTHER), &Action::Stay);
+}
+
+#[test]
+fn a_held_stamp_is_not_put_back() {
+    let mut story = latched(under(OnDrift::ReAssert));
+    story.order(Order::Hold { stamp: LOST.into() });
+    story.run(20);
+    story.scene(LOST).origin = EnabledState::Enabled;
+    story.run(60);
+    assert_eq!(origin(&story), EnabledState::Enabled, "a hold outranks it");
+    assert_eq!(told(&story).len(), 1);
+}
