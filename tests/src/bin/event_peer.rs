@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use adapters::SystemClock;
+use adapters::memory::{MemoryEpoch, MemoryPlaces};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
@@ -82,6 +83,7 @@ fn app(ledger: Arc<InboxLedger>) -> Result<App, Box<dyn std::error::Error>> {
         clock: Arc::new(SystemClock),
         ledger,
         gates: Arc::new(fakes::Gates::default()),
+        epoch: Arc::new(MemoryEpoch::new()),
         audit: Arc::new(fakes::Audit::default()),
         azure: fakes::azure_out_of_reach(),
         cadence: Cadence::default(),
@@ -92,7 +94,7 @@ fn app(ledger: Arc<InboxLedger>) -> Result<App, Box<dyn std::error::Error>> {
     let role = Role::Controller(ControllerApp {
         controllers: Controllers::new(vec![Arc::new(controller)]).ok_or("one workload")?,
         outbound: reqwest::Client::builder().no_proxy().build()?,
-        notifier: fakes::notifier(Arc::new(adapters::memory::MemoryPlaces::default())),
+        notifier: fakes::notifier(Arc::new(MemoryPlaces::default())),
         callers: Callers::with_keys(),
         page: None,
     });
