@@ -7,18 +7,19 @@ use std::sync::Arc;
 use adapters::azure::arm::{ArmClient, ArmEndpoint};
 use adapters::azure::credential::{CredentialKind, IdentityEnvironment, SharedCredential, credential};
 use adapters::azure::http::http_client;
-use adapters::cosmos::{CosmosAccount, CosmosAudit, CosmosGates, CosmosLedger, CosmosSettings};
-use adapters::embedded::{EmbeddedAudit, EmbeddedGateReader, EmbeddedGates, EmbeddedLedger};
+use adapters::cosmos::{CosmosAccount, CosmosAudit, CosmosGates, CosmosLedger, CosmosPlaces, CosmosSettings};
+use adapters::embedded::{EmbeddedAudit, EmbeddedGateReader, EmbeddedGates, EmbeddedLedger, EmbeddedPlaces};
 use adapters::faulty::{FaultSwitch, FaultyGates, FaultyLedger};
-use adapters::memory::{MemoryAudit, MemoryGates, MemoryLedger};
+use adapters::memory::{MemoryAudit, MemoryGates, MemoryLedger, MemoryPlaces};
 use adapters::{Clock, GateReader, GateStore, ManualClock, SystemClock};
 use anyhow::Context;
 use domain::{Policy, WorkloadId};
 use tokio::net::TcpListener;
 
-use crate::controller::{Azure, Cadence, Controller, Controllers, DirectClient};
+use crate::controller::{Azure, Cadence, Controller, Controllers, DirectClient, GatesRead};
 use crate::edge::entra::Callers;
 use crate::edge::{App, ControllerApp, Page, Role, router};
+use crate::notify::{Means, Notifier, Patience, Secrets};
 
 /// The only address a custom handler may bind: the host connects to it (contracts: AZURE.md 1.2).
 const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
@@ -77,10 +78,10 @@ pub struct ControllerSettings {
 /// # Errors
 /// When a store cannot be opened, a setting is no address, or two policies are of one workload.
 pub fn controller(settings: &ControllerSettings, page: Option<Arc<dyn Page>>) -> anyhow::Result<Arc<App>> {
-    guarded_controller(settings, page, Callers::with_keys())
+    guarded_controller(settings, page, Callers::with_keys(), Secrets::default())
 }
 
-/// As `controller`, with webhooks that take Entra tokens.
+/// As `controller`, with webhooks that take Entra tokens, and with what the policy only names of its notification targets.
 ///
 /// # Errors
 /// As `controller`.
@@ -88,6 +89,7 @@ pub fn guarded_controller(
     settings: &ControllerSettings,
     page: Option<Arc<dyn Page>>,
     callers: Callers,
+    secrets: Secrets,
 ) -> anyhow::Result<Arc<App>> {
     let endpoint = match &settings.arm_base {
         Some(base) => ArmEndpoint::new(base),
@@ -113,7 +115,7 @@ pub fn guarded_controller(
             (Arc::clone(&manual) as Arc<dyn Clock>, Some(manual))
         }
     };
-    let stores = open(settings, credential)?;
+    let stores = open(settings, Arc::clone(&credential))?;
     let mut controllers = Vec::new();
     for policy in &settings.policies {
         controllers.push(Arc::new(Controller {
@@ -128,18 +130,27 @@ pub fn guarded_controller(
                 direct: DirectClient::new(direct.clone(), settings.stamp_key.clone()),
             },
             cadence: Cadence::default(),
+            gates_read: GatesRead::default(),
             instance: settings.instance.clone(),
         }));
     }
     let controllers = Controllers::new(controllers)
         .context("start the controllers: give one policy for each workload, and at least one")?;
-    let role = Role::Controller(ControllerApp { controllers, outbound: direct, callers, page });
+    let notifier = Notifier::new(Means {
+        http: direct.clone(),
+        places: stores.places,
+        credential: Some(credential),
+        secrets,
+        patience: Patience::USUAL,
+    });
+    let role = Role::Controller(ControllerApp { controllers, outbound: direct, notifier, callers, page });
     Ok(Arc::new(App { role, invocation_clock }))
 }
 
 struct Stores {
     ledger: Arc<dyn adapters::Ledger>,
     audit: Arc<dyn adapters::AuditStore>,
+    places: Arc<dyn adapters::PlaceStore>,
     /// Where gates go too, if they go into an account.
     account: Option<CosmosAccount>,
 }
@@ -169,6 +180,7 @@ fn open(settings: &ControllerSettings, credential: SharedCredential) -> anyhow::
         StoreKind::Memory => Stores {
             ledger: Arc::new(FaultyLedger::new(MemoryLedger::new(), ledger_faults)),
             audit: Arc::new(MemoryAudit::new()),
+            places: Arc::new(MemoryPlaces::default()),
             account: None,
         },
         StoreKind::Embedded(directory) => {
@@ -181,6 +193,7 @@ fn open(settings: &ControllerSettings, credential: SharedCredential) -> anyhow::
                     ledger_faults,
                 )),
                 audit: Arc::new(EmbeddedAudit::open(&directory.join("audit.redb"))?),
+                places: Arc::new(EmbeddedPlaces::open(directory.join("targets"))?),
                 account: None,
             }
         }
@@ -196,6 +209,7 @@ fn in_account(account: CosmosAccount, ledger_faults: FaultSwitch) -> Stores {
     Stores {
         ledger: Arc::new(FaultyLedger::new(CosmosLedger::new(account.clone()), ledger_faults)),
         audit: Arc::new(CosmosAudit::new(account.clone())),
+        places: Arc::new(CosmosPlaces::new(account.clone())),
         account: Some(account),
     }
 }

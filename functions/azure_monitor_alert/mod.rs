@@ -2,11 +2,11 @@
 //!
 //! The quick path; `azure_monitor_stream` is the durable one. An alert that comes over both is one inbox item.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::edge::entra::Caller;
 use crate::edge::ingest::ingest;
-use crate::edge::{ControllerApp, FunctionError, HttpCall, HttpOutcome, HttpReply};
+use crate::edge::{ControllerApp, FunctionError, HttpCall, HttpOutcome, HttpReply, Json};
 use crate::normalise;
 
 /// Takes one alert in. A refusal is a 202 like any other: a 4xx or 500 would teach the action group nothing, and after
@@ -22,16 +22,15 @@ pub async fn respond(app: &ControllerApp, call: &HttpCall) -> Result<HttpOutcome
         let why = "the request has no body; the host drops one that comes without Content-Length";
         return Ok(HttpReply::reason(400, why).into());
     }
-    let outputs = ingest(&app.controllers, "azure_monitor_alert", |ctx| {
-        match serde_json::from_slice::<Value>(&call.body) {
-            Ok(body) => normalise::azure_monitor(&body, ctx),
-            Err(error) => vec![normalise::malformed(
-                &call.body,
-                "azure_monitor_alert",
-                &format!("the body is no JSON: {error}"),
-                ctx,
-            )],
-        }
+    let body = Json::read_bytes(&call.body);
+    let outputs = ingest(&app.controllers, "azure_monitor_alert", |ctx| match &body {
+        Ok(body) => normalise::azure_monitor(body, ctx),
+        Err(error) => vec![normalise::malformed(
+            &call.body,
+            "azure_monitor_alert",
+            &format!("the body is no JSON: {error}"),
+            ctx,
+        )],
     })
     .await?;
     Ok(HttpOutcome { reply: HttpReply::json(202, json!({ "status": "recorded" })), outputs })

@@ -9,10 +9,11 @@ use crate::normalise;
 /// # Errors
 /// When the envelope is not what the host promises, or a store cannot be used. The host's retry policy then
 /// delivers the same batch again, and nothing of it counts twice.
-pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
+pub async fn run(app: &ControllerApp, envelope: &Envelope<'_>) -> Result<Reply, FunctionError> {
     let batch = envelope.batch("events")?;
+    let messages = batch.messages();
     ingest(&app.controllers, "azure_monitor_stream", |ctx| {
-        batch.iter().flat_map(|body| normalise::azure_monitor(body, ctx)).collect()
+        messages.iter().flat_map(|body| normalise::azure_monitor(body, ctx)).collect()
     })
     .await
 }

@@ -14,12 +14,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::settings::{
     RoleKind, StampSettings, access, callers, controller_settings, controller_with, fresh_token, host_port,
-    role, stamp_settings,
+    role, secrets, stamp_settings,
 };
 use super::{Environment, Exit, policy_file, spool};
 use crate::assemble::{self, ClockKind, ControllerSettings, StoreKind};
-use crate::edge::entra::Callers;
-use crate::edge::{App, Role, router};
+use crate::edge::{App, Page, Role, router};
 use crate::local;
 use crate::page::{Access, Identities, OperatorPage};
 use crate::stamp::StampService;
@@ -71,7 +70,7 @@ pub(super) async fn handler(environment: &Environment) -> anyhow::Result<Infalli
     let served = match role(environment)? {
         RoleKind::Controller => {
             let settings = controller_settings(environment)?;
-            let (app, data) = controller_app(&settings, access(environment)?, callers(environment)?)?;
+            let (app, data) = controller_app(&settings, access(environment)?, environment)?;
             let served = assemble::serve(Arc::clone(&app), port).await?;
             // With the stores in Cosmos DB, too: it is where the command line places its orders.
             if let Some(data) = data.or_else(|| environment.get("CORDON_DATA").map(PathBuf::from)) {
@@ -102,7 +101,7 @@ pub(super) async fn serve(
         form_key: token.clone(),
         origin: None,
     };
-    let (app, _) = controller_app(&settings, access, callers(environment)?)?;
+    let (app, _) = controller_app(&settings, access, environment)?;
     keep_token(&args.data, &token)?;
     let (address, server) = assemble::serve(Arc::clone(&app), args.port).await?;
     writeln!(err, "cordon: the page is at http://{address}/api/operator/status; stop with Ctrl-C")?;
@@ -155,13 +154,15 @@ fn keep_token(data: &Path, token: &str) -> anyhow::Result<()> {
 fn controller_app(
     settings: &ControllerSettings,
     access: Access,
-    callers: Callers,
+    environment: &Environment,
 ) -> anyhow::Result<(Arc<App>, Option<PathBuf>)> {
     let data = match &settings.store {
         StoreKind::Embedded(directory) => Some(directory.clone()),
         _ => None,
     };
-    let app = assemble::guarded_controller(settings, Some(Arc::new(OperatorPage { access })), callers)?;
+    let (callers, secrets) = (callers(environment)?, secrets(environment, &settings.policies)?);
+    let page = Some(Arc::new(OperatorPage { access }) as Arc<dyn Page>);
+    let app = assemble::guarded_controller(settings, page, callers, secrets)?;
     Ok((app, data))
 }
 

@@ -40,6 +40,7 @@ use domain::{Policy, RegionName, StampId};
 use super::{Environment, policy_file};
 use crate::assemble::{ClockKind, ControllerSettings, GatePlace, StoreKind};
 use crate::edge::entra::{AUTHORITY, Callers, EntraSettings, Tokens};
+use crate::notify::Secrets;
 use crate::page::{Access, Identities};
 use crate::stamp::{ComponentCheck, Peer, Reach, StampConfig};
 
@@ -139,6 +140,23 @@ pub fn callers(environment: &Environment) -> anyhow::Result<Callers> {
         audiences: audiences.split(',').map(|one| one.trim().to_owned()).collect(),
         required,
     }))
+}
+
+/// What the policies only name of their notification targets: addresses and keys in the settings of their names. One that is
+/// missing is an error at the start, not a target that nobody hears of.
+///
+/// # Errors
+/// When a setting is missing.
+pub(super) fn secrets(environment: &Environment, policies: &[Policy]) -> anyhow::Result<Secrets> {
+    let mut values = Vec::new();
+    for target in policies.iter().flat_map(|policy| &policy.notify) {
+        for setting in target.settings() {
+            let what =
+                format!("what the policy's notification target {:?} names by env:{setting}", target.name);
+            values.push((setting.to_owned(), environment.required(setting, &what)?.to_owned()));
+        }
+    }
+    Ok(Secrets::new(values))
 }
 
 enum Place {

@@ -1,10 +1,12 @@
 //! CloudEvents 1.0 by webhook, for publishers in the allow-list, with both handshakes (contracts/AZURE.md 3.3).
 
-use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+use serde_json::json;
 
 use crate::edge::entra::Caller;
 use crate::edge::ingest::ingest;
-use crate::edge::{ControllerApp, FunctionError, HttpCall, HttpOutcome, HttpReply};
+use crate::edge::{ControllerApp, FunctionError, HttpCall, HttpOutcome, HttpReply, Json};
 use crate::normalise::{self, event_grid};
 
 /// Events a minute that a publisher may send us.
@@ -25,7 +27,7 @@ pub async fn respond(app: &ControllerApp, call: &HttpCall) -> Result<HttpOutcome
         let why = "the request has no body; the host drops one that comes without Content-Length";
         return Ok(HttpReply::reason(400, why).into());
     }
-    let body = serde_json::from_slice::<Value>(&call.body).map(|body| structured(call, body));
+    let body = Json::read_bytes(&call.body).map(|body| structured(call, body));
     if let Some(code) = body.as_ref().ok().and_then(validation_code) {
         // 200 and nothing else: Event Grid does not take a 202 for this one.
         return Ok(HttpReply::json(200, json!({ "validationResponse": code })).into());
@@ -55,25 +57,23 @@ fn allow(call: &HttpCall) -> HttpReply {
 }
 
 /// Event Grid's own handshake: one event in an array.
-fn validation_code(body: &Value) -> Option<String> {
-    let event = body.as_array().map_or(Some(body), |events| events.first())?;
-    let kind = event.get("eventType")?.as_str()?;
+fn validation_code(body: &Json<'_>) -> Option<String> {
+    let event = body.elements().map_or(Some(body), |events| events.first())?;
+    let kind = event.field("eventType")?.text()?;
     if !kind.eq_ignore_ascii_case("Microsoft.EventGrid.SubscriptionValidationEvent") {
         return None;
     }
-    Some(event.get("data")?.get("validationCode")?.as_str()?.to_owned())
+    Some(event.field("data")?.field("validationCode")?.text()?.to_owned())
 }
 
 /// A CloudEvent in binary mode has its attributes in `ce-` headers and its data as the body.
-fn structured(call: &HttpCall, body: Value) -> Value {
+fn structured<'a>(call: &'a HttpCall, body: Json<'a>) -> Json<'a> {
     if call.header("ce-specversion").is_none() {
         return body;
     }
-    let mut event: Map<String, Value> = call
-        .headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.strip_prefix("ce-")?.to_owned(), value.as_str().into())))
-        .collect();
-    event.insert("data".to_owned(), body);
-    Value::Object(event)
+    let attribute = |(name, value): (&'a String, &'a String)| {
+        Some((Cow::from(name.strip_prefix("ce-")?), Json::Text(value.as_str().into())))
+    };
+    let attributes = call.headers.iter().filter_map(attribute);
+    Json::Object(attributes.chain([("data".into(), body)]).collect())
 }

@@ -7,7 +7,7 @@ use adapters::{CommitOutcome, LedgerView};
 use domain::decide::{GateRead, Situation};
 use domain::judge::{fold_only, judge, transition};
 use domain::state::{STATE_SCHEMA, WorkloadState};
-use domain::{CONSUMED_MAX, InboxItem, ItemBody, OperationId, StampId, Timestamp, Transition};
+use domain::{CONSUMED_MAX, ItemBody, OperationId, StampId, Timestamp, Transition};
 use serde::Serialize;
 
 use super::execute::execute_due;
@@ -48,8 +48,10 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
         let view = controller.ledger.load(&controller.policy.workload.name, CONSUMED_MAX).await?;
         let more = view.more;
         let folded = view.inbox.len();
-        let Some(next) = next_transition(controller, view, &mut done).await? else {
-            if execute_due(controller, &mut done).await? == 0 {
+        let Some(next) = next_transition(controller, &view, &mut done).await? else {
+            // What was just read is what stands; a claim proves it for its step.
+            let Some(state) = view.state else { return Ok(done) };
+            if execute_due(controller, &state, &view.steps, &mut done).await? == 0 {
                 return Ok(done);
             }
             continue;
@@ -69,9 +71,9 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
             }
         }
         if !more {
-            let outcomes = execute_due(controller, &mut done).await?;
-            let evidence_only = next.audit.is_none() && next.steps.is_empty() && next.forgotten.is_empty();
-            if outcomes == 0 && evidence_only {
+            let steps = next.steps_after(view.steps);
+            let outcomes = execute_due(controller, &next.state, &steps, &mut done).await?;
+            if outcomes == 0 && is_evidence_only(&next) {
                 // Nothing was decided and nothing was due: the same state would be judged the same again.
                 return Ok(done);
             }
@@ -86,67 +88,78 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
 /// When a store cannot be used.
 pub async fn situation(controller: &Controller) -> Result<Situation, ControllerError> {
     let view = controller.ledger.load(&controller.policy.workload.name, CONSUMED_MAX).await?;
-    gather(controller, view, controller.clock.now()).await
+    let now = controller.clock.now();
+    let gates = controller.gates_read.read(controller, stamps_of(&view), now).await;
+    gather(controller, &view, gates, now)
 }
 
 async fn next_transition(
     controller: &Controller,
-    view: LedgerView,
+    view: &LedgerView,
+    done: &mut Evaluation,
+) -> Result<Option<Transition>, ControllerError> {
+    let now = controller.clock.now();
+    let stamps = stamps_of(view);
+    if let Some(gates) = controller.gates_read.recent(&stamps, &view.steps, now) {
+        let next = next_by(controller, view, gates, now, done)?;
+        if next.as_ref().is_none_or(is_evidence_only) {
+            return Ok(next);
+        }
+        // Whatever is recorded, planned or permitted rests on a gate store that was read for it (S8).
+    }
+    let gates = controller.gates_read.read(controller, stamps, now).await;
+    next_by(controller, view, gates, now, done)
+}
+
+/// What the ledger becomes if the gates are these; none if nothing is to be stored.
+fn next_by(
+    controller: &Controller,
+    view: &LedgerView,
+    gates: BTreeMap<StampId, GateRead>,
+    now: Timestamp,
     done: &mut Evaluation,
 ) -> Result<Option<Transition>, ControllerError> {
     let policy = &controller.policy;
     let parent = view.state.as_ref().map(|state| state.generation);
-    let nothing_new = view.inbox.is_empty();
-    let more = view.more;
     let consumed: Vec<_> = view.inbox.iter().map(|item| item.id.clone()).collect();
-    let now = controller.clock.now();
-    let situation = gather(controller, view, now).await?;
+    let situation = gather(controller, view, gates, now)?;
     done.watches = situation.state.observed_at.is_some_and(|at| now.since(at) <= WATCHED_WITHIN);
     let number = parent.map_or(0, |parent| parent.n);
     let operation = OperationId::new(format!("{}/{number}/{}", controller.instance, now.as_millis()));
-    if more {
+    if view.more {
         return Ok(Some(fold_only(&situation, consumed, parent, operation, policy)));
     }
     let judgement = judge(&situation, policy);
     let next = transition(&situation, &judgement, consumed, parent, operation, policy);
-    let idle = nothing_new && next.audit.is_none() && next.steps.is_empty() && next.forgotten.is_empty();
+    let idle = view.inbox.is_empty() && is_evidence_only(&next);
     Ok((!idle).then_some(next))
 }
 
-async fn gather(
+/// Whether nothing was decided: no record, no step.
+fn is_evidence_only(next: &Transition) -> bool {
+    next.audit.is_none() && next.steps.is_empty() && next.forgotten.is_empty()
+}
+
+fn gather(
     controller: &Controller,
-    view: LedgerView,
+    view: &LedgerView,
+    gates: BTreeMap<StampId, GateRead>,
     now: Timestamp,
 ) -> Result<Situation, ControllerError> {
-    let workload = controller.policy.workload.name.clone();
-    let state = view.state.unwrap_or_else(|| WorkloadState::new(workload, FIRST_EPOCH, now));
+    let workload = &controller.policy.workload.name;
+    let state = view.state.clone();
+    let state = state.unwrap_or_else(|| WorkloadState::new(workload.clone(), FIRST_EPOCH, now));
     if state.schema > STATE_SCHEMA {
         return Err(ControllerError::NewerState { found: state.schema, known: STATE_SCHEMA });
     }
-    let gates = read_gates(controller, stamps_of(&state, &view.inbox)).await;
-    Ok(Situation::gather(state, view.steps, &view.inbox, gates, &controller.policy, now))
+    Ok(Situation::gather(state, view.steps.clone(), &view.inbox, gates, &controller.policy, now))
 }
 
-fn stamps_of(state: &WorkloadState, inbox: &[InboxItem]) -> BTreeSet<StampId> {
-    let new = inbox.iter().filter_map(|item| match &item.body {
+fn stamps_of(view: &LedgerView) -> BTreeSet<StampId> {
+    let new = view.inbox.iter().filter_map(|item| match &item.body {
         ItemBody::Observed { facts, .. } => facts.topology.as_ref(),
         _ => None,
     });
-    state.cases.keys().cloned().chain(new.flatten().map(|facts| facts.stamp.clone())).collect()
-}
-
-async fn read_gates(controller: &Controller, stamps: BTreeSet<StampId>) -> BTreeMap<StampId, GateRead> {
-    let mut gates = BTreeMap::new();
-    for stamp in stamps {
-        let read = match controller.gates.read(&stamp).await {
-            Ok(Some(document)) => GateRead::Is { document },
-            Ok(None) => GateRead::Absent,
-            Err(error) => {
-                tracing::warn!(stamp = %stamp, error = &error as &dyn std::error::Error, "the gate store cannot be read");
-                GateRead::Unreadable
-            }
-        };
-        gates.insert(stamp, read);
-    }
-    gates
+    let known = view.state.iter().flat_map(|state| state.cases.keys().cloned());
+    known.chain(new.flatten().map(|facts| facts.stamp.clone())).collect()
 }

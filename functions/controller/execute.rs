@@ -26,22 +26,25 @@ const POLL_WAIT: Duration = Duration::from_secs(10);
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Executes every step that is due; returns how many outcomes it wrote.
+///
+/// `state` and `steps` are the ledger as this evaluation read or committed it. Whatever has changed since has another
+/// version, and the claim of it is lost.
 pub(super) async fn execute_due(
     controller: &Controller,
+    state: &WorkloadState,
+    steps: &[StoredStep],
     done: &mut Evaluation,
 ) -> Result<usize, ControllerError> {
     let workload = &controller.policy.workload.name;
-    let view = controller.ledger.load(workload, 0).await?;
-    let Some(state) = view.state else { return Ok(0) };
     let now = controller.clock.now();
     let mut outcomes = 0;
-    for stored in domain::plan::due(&view.steps, &state, &controller.policy, now) {
+    for stored in domain::plan::due(steps, state, &controller.policy, now) {
         // The effects before this one take their time: what was due then may have grown too old meanwhile (S5).
         let now = controller.clock.now();
-        if domain::plan::due(std::slice::from_ref(stored), &state, &controller.policy, now).is_empty() {
+        if domain::plan::due(std::slice::from_ref(stored), state, &controller.policy, now).is_empty() {
             continue;
         }
-        let Some(outcome) = advance(controller, stored, &state, now).await? else { continue };
+        let Some(outcome) = advance(controller, stored, state, now).await? else { continue };
         done.executed += 1;
         let result =
             serde_json::to_value(&outcome.result).map(|value| value["result"].clone()).unwrap_or_default();

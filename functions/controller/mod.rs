@@ -4,6 +4,7 @@ mod azure;
 mod evaluate;
 mod execute;
 mod floor;
+mod gates;
 mod observe;
 pub mod order;
 mod several;
@@ -15,6 +16,7 @@ use domain::Policy;
 
 pub use azure::{Azure, DirectClient};
 pub use evaluate::{Evaluation, evaluate, situation};
+pub use gates::GatesRead;
 pub use observe::{Cadence, observe_cosmos, observe_stamps};
 pub use several::{Controllers, Turn};
 
@@ -34,6 +36,8 @@ pub struct Controller {
     pub azure: Azure,
     /// When the slower observers last looked.
     pub cadence: Cadence,
+    /// What was last read of the gates.
+    pub gates_read: GatesRead,
     /// This process, for claims and logs.
     pub instance: String,
 }

@@ -73,7 +73,7 @@ fn rulings(record: &AuditRecord) -> BTreeMap<StampId, Ruling> {
 }
 
 fn notes(record: &AuditRecord) -> Vec<FoldNote> {
-    serde_json::from_value(record.situation["notes"].clone()).unwrap_or_default()
+    serde_json::from_value(record.situation.to_value()["notes"].clone()).unwrap_or_default()
 }
 
 fn tag(action: &Action) -> String {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::entra::Callers;
 use super::{HttpCall, HttpReply};
 use crate::controller::Controllers;
+use crate::notify::Notifier;
 use crate::stamp::StampService;
 
 /// One process. Built once by `main`, shared by every invocation.
@@ -31,8 +32,10 @@ pub enum Role {
 pub struct ControllerApp {
     /// One controller for each workload.
     pub controllers: Controllers,
-    /// For what leaves the house: notifications.
+    /// For what leaves the house besides notifications: the keys that tokens are checked with.
     pub outbound: reqwest::Client,
+    /// Tells the notification targets.
+    pub notifier: Notifier,
     /// Who may call the webhooks beyond those who hold a function key, which the host checks.
     pub callers: Callers,
     /// The operator's page and JSON API; without it `operator` answers one line of plain text.

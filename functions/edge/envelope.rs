@@ -1,16 +1,13 @@
 //! The host's invocation envelope `{Data, Metadata}`, with its quirks undone (contracts/AZURE.md 1.4).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::Timestamp;
-use serde_json::{Map, Value};
 use url::Url;
 
-use super::{HttpCall, base64};
-
-/// How often a string that contains JSON is opened. The host wraps at most twice; a third time is for extensions that
-/// wrap once more. A bound, so that a hostile payload cannot make us dig for ever.
-const UNWRAPS_MAX: usize = 3;
+use super::json::Fields;
+use super::{HttpCall, Json, base64};
 
 /// The host sent something other than its contract says.
 #[derive(Debug, thiserror::Error)]
@@ -39,11 +36,30 @@ pub enum EnvelopeError {
     },
 }
 
-/// One invocation as the host posts it.
+/// One invocation as the host posts it, borrowed from its text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Envelope {
-    data: Map<String, Value>,
-    metadata: Map<String, Value>,
+pub struct Envelope<'a> {
+    data: Fields<'a>,
+    metadata: Fields<'a>,
+}
+
+/// A batch of messages, each of which may still be JSON in a string.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch<'a>(Cow<'a, Json<'a>>);
+
+impl Batch<'_> {
+    /// The messages. Each is opened by itself, so that one that is no JSON stays a string and spoils nothing for the others.
+    pub fn messages(&self) -> Vec<Cow<'_, Json<'_>>> {
+        match self.0.elements() {
+            Some(messages) => messages.iter().map(Json::opened).collect(),
+            None => vec![Cow::Borrowed(&*self.0)],
+        }
+    }
+
+    /// All of them as one array.
+    pub fn array(&self) -> Json<'_> {
+        Json::Array(self.messages().into_iter().map(Cow::into_owned).collect())
+    }
 }
 
 /// What a timer trigger brings.
@@ -55,18 +71,19 @@ pub struct Timer {
     pub last: Option<Timestamp>,
 }
 
-impl Envelope {
+impl<'a> Envelope<'a> {
     /// Reads an envelope.
     ///
     /// # Errors
     /// When it is not JSON or has no `Data`. Missing `Metadata` is fine: nothing is decided on it.
-    pub fn parse(bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(EnvelopeError::NotJson)?;
-        let Value::Object(mut fields) = value else { return Err(EnvelopeError::NoData) };
-        let Some(Value::Object(data)) = fields.remove("Data") else { return Err(EnvelopeError::NoData) };
-        let metadata = match fields.remove("Metadata") {
-            Some(Value::Object(metadata)) => metadata,
-            _ => Map::new(),
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, EnvelopeError> {
+        let Json::Object(mut fields) = Json::read_bytes(bytes).map_err(EnvelopeError::NotJson)? else {
+            return Err(EnvelopeError::NoData);
+        };
+        let Some(Json::Object(data)) = fields.take("Data") else { return Err(EnvelopeError::NoData) };
+        let metadata = match fields.take("Metadata") {
+            Some(Json::Object(metadata)) => metadata,
+            _ => Fields::default(),
         };
         Ok(Self { data, metadata })
     }
@@ -76,13 +93,13 @@ impl Envelope {
     /// # Errors
     /// When the binding is missing or is no object.
     pub fn timer(&self, binding: &'static str) -> Result<Timer, EnvelopeError> {
-        let value = unwrap(self.binding(binding)?.clone());
-        let Value::Object(timer) = value else {
+        let value = self.binding(binding)?.opened();
+        let Some(timer) = value.fields() else {
             return Err(EnvelopeError::WrongShape { binding, expected: "a timer object" });
         };
-        let last = timer.get("ScheduleStatus").and_then(|status| status.get("Last")).and_then(Value::as_str);
+        let last = timer.get("ScheduleStatus").and_then(|status| status.field("Last")).and_then(Json::text);
         Ok(Timer {
-            past_due: timer.get("IsPastDue").and_then(Value::as_bool).unwrap_or(false),
+            past_due: matches!(timer.get("IsPastDue"), Some(Json::Bool(true))),
             last: last.and_then(|text| Timestamp::parse(text).ok()),
         })
     }
@@ -91,19 +108,18 @@ impl Envelope {
     ///
     /// # Errors
     /// When the binding is missing.
-    pub fn message(&self, binding: &'static str) -> Result<Value, EnvelopeError> {
-        Ok(unwrap(self.binding(binding)?.clone()))
+    pub fn message(&self, binding: &'static str) -> Result<Cow<'_, Json<'_>>, EnvelopeError> {
+        Ok(self.binding(binding)?.opened())
     }
 
-    /// A batch: Cosmos documents, or Event Hub messages with cardinality `many`. Each is opened by itself, so that one
-    /// that is no JSON stays a string and spoils nothing for the others.
+    /// A batch: Cosmos documents, or Event Hub messages with cardinality `many`.
     ///
     /// # Errors
     /// When the binding is missing or is neither an array nor an object.
-    pub fn batch(&self, binding: &'static str) -> Result<Vec<Value>, EnvelopeError> {
-        match unwrap(self.binding(binding)?.clone()) {
-            Value::Array(items) => Ok(items.into_iter().map(unwrap).collect()),
-            one @ Value::Object(_) => Ok(vec![one]),
+    pub fn batch(&self, binding: &'static str) -> Result<Batch<'_>, EnvelopeError> {
+        let opened = self.binding(binding)?.opened();
+        match *opened {
+            Json::Array(_) | Json::Object(_) => Ok(Batch(opened)),
             _ => Err(EnvelopeError::WrongShape { binding, expected: "an array of messages" }),
         }
     }
@@ -113,11 +129,12 @@ impl Envelope {
     /// # Errors
     /// When the binding is missing or is no request object.
     pub fn http(&self, binding: &'static str) -> Result<HttpCall, EnvelopeError> {
-        let Value::Object(request) = unwrap(self.binding(binding)?.clone()) else {
+        let opened = self.binding(binding)?.opened();
+        let Some(request) = opened.fields() else {
             return Err(EnvelopeError::WrongShape { binding, expected: "an HTTP request object" });
         };
-        let method = request.get("Method").and_then(Value::as_str);
-        let (Some(method), Some(url)) = (method, request.get("Url").and_then(Value::as_str)) else {
+        let method = request.get("Method").and_then(Json::text);
+        let (Some(method), Some(url)) = (method, request.get("Url").and_then(Json::text)) else {
             return Err(EnvelopeError::WrongShape { binding, expected: "a request with Method and Url" });
         };
         let headers = headers_of(request.get("Headers"));
@@ -133,46 +150,28 @@ impl Envelope {
     pub fn metadata_text(&self, key: &str) -> Option<String> {
         match self.metadata.get(key)? {
             // Strings are JSON inside a string; dates and numbers are bare.
-            Value::String(text) => {
-                Some(serde_json::from_str::<String>(text).unwrap_or_else(|_| text.clone()))
+            Json::Text(text) => {
+                Some(serde_json::from_str::<String>(text).unwrap_or_else(|_| text.to_string()))
             }
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(flag) => Some(flag.to_string()),
+            Json::Number(number) => Some(number.to_string()),
+            Json::Bool(flag) => Some(flag.to_string()),
             _ => None,
         }
     }
 
-    fn binding(&self, binding: &'static str) -> Result<&Value, EnvelopeError> {
+    fn binding(&self, binding: &'static str) -> Result<&Json<'a>, EnvelopeError> {
         self.data.get(binding).ok_or(EnvelopeError::NoBinding { binding })
     }
 }
 
-/// Opens strings that contain JSON, a bounded number of times. Only for what opens to an object, an array or a string:
-/// the text payload `123` stays a text.
-pub fn unwrap(mut value: Value) -> Value {
-    for _ in 0..UNWRAPS_MAX {
-        let opened = match &value {
-            Value::String(text) => serde_json::from_str::<Value>(text).ok(),
-            _ => None,
-        };
-        match opened {
-            Some(inner @ (Value::Object(_) | Value::Array(_) | Value::String(_))) => value = inner,
-            _ => break,
-        }
-    }
-    value
-}
-
-fn headers_of(headers: Option<&Value>) -> BTreeMap<String, String> {
-    let Some(Value::Object(headers)) = headers else { return BTreeMap::new() };
+fn headers_of(headers: Option<&Json<'_>>) -> BTreeMap<String, String> {
+    let Some(headers) = headers.and_then(Json::fields) else { return BTreeMap::new() };
     headers
         .iter()
         .map(|(name, values)| {
             let value = match values {
-                Value::Array(values) => {
-                    values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
-                }
-                Value::String(value) => value.clone(),
+                Json::Array(values) => values.iter().filter_map(Json::text).collect::<Vec<_>>().join(", "),
+                Json::Text(value) => value.to_string(),
                 other => other.to_string(),
             };
             (name.to_ascii_lowercase(), value)
@@ -180,9 +179,9 @@ fn headers_of(headers: Option<&Value>) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn scalars_of(fields: Option<&Value>) -> BTreeMap<String, String> {
-    let Some(Value::Object(fields)) = fields else { return BTreeMap::new() };
-    fields.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+fn scalars_of(fields: Option<&Json<'_>>) -> BTreeMap<String, String> {
+    let Some(fields) = fields.and_then(Json::fields) else { return BTreeMap::new() };
+    fields.iter().filter_map(|(name, value)| Some((name.to_owned(), value.text()?.to_owned()))).collect()
 }
 
 fn split_url(text: &str) -> (String, String) {
@@ -198,17 +197,15 @@ fn split_url(text: &str) -> (String, String) {
 
 /// The body as bytes. The host sends it as text, or as base64 for binary content types; it is absent when the request
 /// had no Content-Length.
-fn body_of(body: Option<&Value>, content_type: Option<&str>) -> Vec<u8> {
+fn body_of(body: Option<&Json<'_>>, content_type: Option<&str>) -> Vec<u8> {
     let binary = content_type.is_some_and(|kind| {
         let kind = kind.to_ascii_lowercase();
         kind.starts_with("application/octet-stream") || kind.starts_with("multipart/")
     });
     match body {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::String(text)) if binary => {
-            base64::decode(text).unwrap_or_else(|| text.as_bytes().to_vec())
-        }
-        Some(Value::String(text)) => text.as_bytes().to_vec(),
+        None | Some(Json::Null) => Vec::new(),
+        Some(Json::Text(text)) if binary => base64::decode(text).unwrap_or_else(|| text.as_bytes().to_vec()),
+        Some(Json::Text(text)) => text.as_bytes().to_vec(),
         // Not what the host does today; a body that arrives opened is the same body.
         Some(opened) => opened.to_string().into_bytes(),
     }
@@ -216,53 +213,34 @@ fn body_of(body: Option<&Value>, content_type: Option<&str>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn envelope(data: &Value) -> Envelope {
-        Envelope::parse(json!({ "Data": data, "Metadata": {} }).to_string().as_bytes()).unwrap()
+    fn text(data: &Value) -> Vec<u8> {
+        json!({ "Data": data, "Metadata": {} }).to_string().into_bytes()
     }
 
-    #[test]
-    fn opens_json_in_strings_and_leaves_text_alone() {
-        for (wrapped, expected) in [
-            (json!("\"aaaaa\""), json!("aaaaa")),
-            (json!("\"{\\\"a\\\":1}\""), json!({"a": 1})),
-            (json!("[{\"id\":\"x\"}]"), json!([{"id": "x"}])),
-            (json!("123"), json!("123")),
-            (json!("true"), json!("true")),
-            (json!({"a": "1"}), json!({"a": "1"})),
-        ] {
-            assert_eq!(unwrap(wrapped.clone()), expected, "{wrapped}");
-        }
-    }
-
-    #[test]
-    fn stops_to_open_after_the_bound() {
-        let mut text = json!({"deep": true}).to_string();
-        for _ in 0..5 {
-            text = Value::String(text).to_string();
-        }
-        assert!(unwrap(Value::String(text)).is_string());
+    fn http(data: &Value) -> HttpCall {
+        Envelope::parse(&text(data)).unwrap().http("req").unwrap()
     }
 
     #[test]
     fn one_message_that_is_no_json_spoils_nothing_for_the_others() {
-        let batch = envelope(&json!({"events": "[\"{\\\"a\\\":1}\",\"not json\"]"})).batch("events").unwrap();
-        assert_eq!(batch, [json!({"a": 1}), json!("not json")]);
+        let text = text(&json!({"events": "[\"{\\\"a\\\":1}\",\"not json\"]"}));
+        let envelope = Envelope::parse(&text).unwrap();
+        let batch = envelope.batch("events").unwrap();
+        assert_eq!(batch.array().to_value(), json!([{"a": 1}, "not json"]));
     }
 
     #[test]
     fn a_request_has_its_path_query_headers_and_body_whatever_the_encoding() {
-        let call = envelope(&json!({"req": {
+        let call = http(&json!({"req": {
             "Url": "https://cordon.example/api/healthz/ungated?a=1%202&b=x",
             "Method": "post",
             "Headers": {"X-Forwarded-For": ["10.0.0.1", "10.0.0.2"], "Content-Type": ["application/octet-stream"]},
             "Body": "eyJhIjoxfQ=="
-        }}))
-        .http("req")
-        .unwrap();
+        }}));
         assert_eq!((call.method.as_str(), call.route()), ("POST", "healthz/ungated"));
         assert_eq!(call.query["a"], "1 2");
         assert_eq!(call.header("x-forwarded-for"), Some("10.0.0.1, 10.0.0.2"));
@@ -273,13 +251,14 @@ mod tests {
     fn an_absent_body_is_empty_and_a_text_body_is_itself() {
         let request =
             |body: &Value| json!({"req": {"Url": "/api/x", "Method": "POST", "Headers": {}, "Body": body}});
-        assert_eq!(envelope(&request(&Value::Null)).http("req").unwrap().body, b"");
-        assert_eq!(envelope(&request(&json!("test"))).http("req").unwrap().body, b"test");
+        assert_eq!(http(&request(&Value::Null)).body, b"");
+        assert_eq!(http(&request(&json!("test"))).body, b"test");
     }
 
     #[test]
     fn names_the_binding_that_is_missing() {
-        let error = envelope(&json!({"other": 1})).timer("timer").unwrap_err();
+        let text = text(&json!({"other": 1}));
+        let error = Envelope::parse(&text).unwrap().timer("timer").unwrap_err();
         assert!(error.to_string().contains("\"timer\""), "{error}");
     }
 }

@@ -1,11 +1,10 @@
 //! What every ingest function does after it has read its payload: normalise, append, wake the evaluation.
 
-use domain::state::Topology;
 use domain::{InboxItem, ItemBody, RefusalCode};
 use serde_json::{Map, Value};
 
 use super::{FunctionError, Reply};
-use crate::controller::{Controller, Controllers};
+use crate::controller::{Cadence, Controller, Controllers};
 use crate::normalise::Context;
 
 /// Normalises one payload for each workload and appends what came of it to that workload's inbox. `function` is the
@@ -53,10 +52,7 @@ async fn normalised(
     controller: &Controller,
     normalise: &impl Fn(&Context<'_>) -> Vec<InboxItem>,
 ) -> Result<Vec<InboxItem>, FunctionError> {
-    let topology = match controller.ledger.load(&controller.policy.workload.name, 0).await?.state {
-        Some(state) => state.topology,
-        None => Topology::default(),
-    };
+    let topology = Cadence::topology(controller).await?;
     let context =
         Context { policy: &controller.policy, topology: &topology, received_at: controller.clock.now() };
     Ok(normalise(&context))

@@ -7,12 +7,14 @@ mod envelope;
 mod error;
 mod http;
 pub mod ingest;
+mod json;
 mod reply;
 mod router;
 
 pub use app::{App, ControllerApp, Page, Role};
-pub use envelope::{Envelope, EnvelopeError, Timer, unwrap};
+pub use envelope::{Batch, Envelope, EnvelopeError, Timer};
 pub use error::FunctionError;
 pub use http::{HttpBody, HttpCall, HttpOutcome, HttpReply};
+pub use json::{Fields, Json};
 pub use reply::Reply;
 pub use router::{CALL_BODY_MAX, ENVELOPE_MAX, router};

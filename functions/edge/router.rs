@@ -121,7 +121,7 @@ async fn enveloped(app: &App, request: Request) -> Response {
 }
 
 /// The functions of a role, by folder name; none if there is no such function here.
-async fn invoke(app: &App, name: &str, envelope: &Envelope) -> Option<Result<Reply, FunctionError>> {
+async fn invoke(app: &App, name: &str, envelope: &Envelope<'_>) -> Option<Result<Reply, FunctionError>> {
     if let Some(function) = HttpFunction::of_folder(&app.role, name) {
         let outcome = match envelope.http("req") {
             Ok(call) if call.body.len() > CALL_BODY_MAX => too_large(CALL_BODY_MAX).into(),

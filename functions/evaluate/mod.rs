@@ -7,7 +7,7 @@ use crate::edge::{ControllerApp, Envelope, FunctionError, Reply};
 ///
 /// # Errors
 /// When the envelope is not what the host promises, or a store cannot be used.
-pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
+pub async fn run(app: &ControllerApp, envelope: &Envelope<'_>) -> Result<Reply, FunctionError> {
     envelope.message("wakeup")?;
     let done = app.controllers.each(|one| Box::pin(controller::evaluate(one))).await?;
     let headlines = done.iter().flat_map(|done| &done.transitions);

@@ -11,8 +11,10 @@ pub const HEARTBEAT: &str = "cordon heartbeat";
 ///
 /// # Errors
 /// When the envelope is not what the host promises, or a store cannot be used.
-pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
+pub async fn run(app: &ControllerApp, envelope: &Envelope<'_>) -> Result<Reply, FunctionError> {
     envelope.timer("timer")?;
+    // It only signals: nothing is waited for.
+    app.notifier.wake_all(&app.controllers);
     let done = app.controllers.each(|one| Box::pin(controller::evaluate(one))).await?;
     let beats = app.controllers.policies().zip(&done).filter(|(_, done)| done.watches);
     let beats = beats.map(|(policy, _)| format!("{HEARTBEAT} {}", policy.workload.name));

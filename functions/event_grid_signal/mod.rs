@@ -8,7 +8,7 @@ use crate::normalise::event_grid;
 ///
 /// # Errors
 /// When the envelope is not what the host promises, or a store cannot be used.
-pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
+pub async fn run(app: &ControllerApp, envelope: &Envelope<'_>) -> Result<Reply, FunctionError> {
     let event = envelope.message("event")?;
     ingest(&app.controllers, "event_grid_signal", |ctx| event_grid::items(&event, ctx)).await
 }

@@ -1,18 +1,19 @@
 //! What action groups send: the common alert schema, and the older activity-log schema.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use domain::{InboxItem, RefusalCode, Scope, Signal, StampId, Standing, Verdict, note};
-use serde_json::Value;
 
 use super::activity_log::{TIMES, legacy, normal};
 use super::health::{HealthEvent, resource_health, service_health, verdict_of};
 use super::item::{Event, digest, malformed_json};
 use super::{Context, json};
+use crate::edge::Json;
 
 /// One alert payload, or an array of them.
-pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
-    if let Value::Array(bodies) = body {
+pub fn items(body: &Json<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
+    if let Json::Array(bodies) = body {
         return bodies.iter().flat_map(|body| items(body, ctx)).collect();
     }
     match json::text(body, "schemaId").map(|schema| normal(&schema)).as_deref() {
@@ -27,12 +28,12 @@ pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
     }
 }
 
-fn common(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
+fn common(body: &Json<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
     let (Some(essentials), Some(data)) = (json::at(body, &["data", "essentials"]), json::get(body, "data"))
     else {
         return malformed_json(body, "action-group", "an alert without data.essentials", ctx);
     };
-    let null = Value::Null;
+    let null = Json::Null;
     let alert = Alert {
         essentials,
         context: json::get(data, "alertContext").unwrap_or(&null),
@@ -51,13 +52,13 @@ fn common(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
 
 /// An alert in the common schema.
 struct Alert<'a> {
-    essentials: &'a Value,
-    context: &'a Value,
-    custom: &'a Value,
+    essentials: &'a Json<'a>,
+    context: &'a Json<'a>,
+    custom: &'a Json<'a>,
 }
 
 impl Alert<'_> {
-    fn rule(&self) -> String {
+    fn rule(&self) -> Cow<'_, str> {
         json::text(self.essentials, "alertRule").unwrap_or_default()
     }
 
@@ -71,7 +72,7 @@ impl Alert<'_> {
     /// The alert instance is the same for Fired and Resolved, so the condition is part of the id.
     fn event(&self, ctx: &Context<'_>) -> Event {
         let instance = json::text(self.essentials, "alertId")
-            .unwrap_or_else(|| digest(self.essentials.to_string().as_bytes()));
+            .unwrap_or_else(|| digest(self.essentials.to_string().as_bytes()).into());
         let condition = self.condition();
         let times: &[&str] =
             if condition == "resolved" { &["resolvedDateTime", "firedDateTime"] } else { &["firedDateTime"] };
@@ -88,10 +89,9 @@ impl Alert<'_> {
         judge: fn(&HealthEvent<'_>, &Context<'_>) -> Vec<InboxItem>,
         ctx: &Context<'_>,
     ) -> Vec<InboxItem> {
-        let properties = json::opened(self.context, "properties").unwrap_or(Value::Null);
-        let resources = json::get(self.essentials, "alertTargetIDs").and_then(Value::as_array);
-        let resources =
-            resources.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        let properties = json::opened_or_null(self.context, "properties");
+        let resources = json::get(self.essentials, "alertTargetIDs").and_then(Json::elements);
+        let resources = resources.into_iter().flatten().filter_map(Json::text).map(str::to_owned).collect();
         let at = json::time(self.context, &TIMES).or_else(|| json::time(self.essentials, &TIMES));
         judge(&HealthEvent { fields: self.context, properties: &properties, resources, at }, ctx)
     }
@@ -157,11 +157,11 @@ impl Alert<'_> {
         if let Some(named) = self.property("stamp") {
             return ctx.known_stamp(&StampId::new(named)).into_iter().collect();
         }
-        let criteria = json::at(self.context, &["condition", "allOf"]).and_then(Value::as_array);
+        let criteria = json::at(self.context, &["condition", "allOf"]).and_then(Json::elements);
         let dimensions = criteria
             .into_iter()
             .flatten()
-            .filter_map(|criterion| json::get(criterion, "dimensions")?.as_array())
+            .filter_map(|criterion| json::get(criterion, "dimensions")?.elements())
             .flatten();
         dimensions
             .filter_map(|dimension| {
@@ -176,7 +176,7 @@ impl Alert<'_> {
     }
 
     /// What the rule's owner attached: in `customProperties`, in `alertContext.properties`, or as a Prometheus label.
-    fn property(&self, name: &str) -> Option<String> {
+    fn property(&self, name: &str) -> Option<Cow<'_, str>> {
         let bags = [
             Some(self.custom),
             json::get(self.context, "properties"),

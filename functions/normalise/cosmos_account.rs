@@ -7,16 +7,16 @@
 use std::collections::BTreeSet;
 
 use domain::{EvidenceClass, FailureKind, InboxItem, RegionName, Scope, Signal, Standing, Verdict, note};
-use serde_json::Value;
 
 use super::item::{Event, malformed_json};
 use super::{Context, json};
+use crate::edge::Json;
 
 /// The source of these signals.
 pub const SOURCE: &str = "cosmos-account";
 
 /// One reading of the account, as ARM or the gateway shows it. It is no event: its id is the time of the reading.
-pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
+pub fn items(body: &Json<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
     match signals(body, ctx) {
         Some(signals) => {
             let account = json::text(body, "id").unwrap_or_default();
@@ -28,7 +28,7 @@ pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
 }
 
 /// One signal per stamp; none if this is no account document.
-pub fn signals(body: &Value, ctx: &Context<'_>) -> Option<Vec<Signal>> {
+pub fn signals(body: &Json<'_>, ctx: &Context<'_>) -> Option<Vec<Signal>> {
     let account = Account::read(body)?;
     let stamps = ctx.topology.stamps.values();
     Some(
@@ -62,15 +62,15 @@ struct Account {
 
 impl Account {
     /// Reads both shapes: ARM has `properties.readLocations[].locationName`, the gateway `readableLocations[].name`.
-    fn read(body: &Value) -> Option<Self> {
+    fn read(body: &Json<'_>) -> Option<Self> {
         let arm = json::get(body, "properties")
             .filter(|properties| json::get(properties, "readLocations").is_some());
         let (fields, readable, writable, name) = match arm {
             Some(properties) => (properties, "readLocations", "writeLocations", "locationName"),
             None => (body, "readableLocations", "writableLocations", "name"),
         };
-        let readable = json::get(fields, readable)?.as_array()?;
-        let writable = json::get(fields, writable).and_then(Value::as_array);
+        let readable = json::get(fields, readable)?.elements()?;
+        let writable = json::get(fields, writable).and_then(Json::elements);
         let offline = readable.iter().filter(|location| {
             json::text(location, "provisioningState")
                 .is_some_and(|state| state.eq_ignore_ascii_case("Offline"))
@@ -97,7 +97,7 @@ impl Account {
     }
 }
 
-fn names<'a>(locations: impl IntoIterator<Item = &'a Value>, name: &str) -> BTreeSet<RegionName> {
+fn names<'a>(locations: impl IntoIterator<Item = &'a Json<'a>>, name: &str) -> BTreeSet<RegionName> {
     locations
         .into_iter()
         .filter_map(|location| json::text(location, name))

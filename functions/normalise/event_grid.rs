@@ -1,20 +1,22 @@
 //! Event Grid: HealthResources events in both schemas, and events of publishers in the allow-list.
 
+use std::borrow::Cow;
+
 use domain::{
     FailureKind, InboxItem, RefusalCode, Scope, Signal, StampId, Standing, Timestamp, Verdict, note,
 };
-use serde_json::Value;
 
 use super::health::availability;
 use super::item::{Event, malformed_json};
 use super::{Context, json};
+use crate::edge::Json;
 
 const AVAILABILITY: &str = "microsoft.resourcenotifications.healthresources.availabilitystatuschanged";
 const ANNOTATED: &str = "microsoft.resourcenotifications.healthresources.resourceannotated";
 
 /// One event or an array of them, Event Grid schema or CloudEvents 1.0.
-pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
-    if let Value::Array(events) = body {
+pub fn items(body: &Json<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
+    if let Json::Array(events) = body {
         return events.iter().flat_map(|event| items(event, ctx)).collect();
     }
     let Some(grid) = GridEvent::read(body) else {
@@ -54,16 +56,16 @@ pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
 
 /// The fields that both schemas have under different names.
 struct GridEvent<'a> {
-    id: String,
-    kind: String,
-    publisher: String,
+    id: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    publisher: Cow<'a, str>,
     at: Option<Timestamp>,
-    data: &'a Value,
+    data: &'a Json<'a>,
 }
 
 impl<'a> GridEvent<'a> {
-    fn read(body: &'a Value) -> Option<Self> {
-        static NOTHING: Value = Value::Null;
+    fn read(body: &'a Json<'a>) -> Option<Self> {
+        static NOTHING: Json<'static> = Json::Null;
         let (kind, publisher, at) = if json::get(body, "specversion").is_some() {
             (json::text(body, "type")?, json::text(body, "source"), json::time(body, &["time"]))
         } else {
@@ -77,7 +79,7 @@ impl<'a> GridEvent<'a> {
 /// A resource's availability changed. The source is the resource, so that `Available` takes back what `Unavailable`
 /// said; `occurredTime` is when it happened, the event's own time only when it was told.
 fn availability_changed(grid: &GridEvent<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
-    let null = Value::Null;
+    let null = Json::Null;
     let properties = json::at(grid.data, &["resourceInfo", "properties"]).unwrap_or(&null);
     let resource = json::text(properties, "targetResourceId").unwrap_or_default();
     let state = json::text(properties, "availabilityState").unwrap_or_default();
@@ -85,7 +87,7 @@ fn availability_changed(grid: &GridEvent<'_>, ctx: &Context<'_>) -> Vec<InboxIte
     let source = format!("resource-health:{}", resource.to_ascii_lowercase());
     let event = Event::new("event-grid", &[&grid.publisher, &grid.id], &source, at, ctx);
     let before = json::text(properties, "previousAvailabilityState").unwrap_or_default();
-    availability(&event, &[resource], &state, &format!("availability {before} to {state}"), ctx)
+    availability(&event, &[resource.into_owned()], &state, &format!("availability {before} to {state}"), ctx)
 }
 
 /// A custom publisher. What it must say: `data.verdict`; what it may say: `data.standing`, `data.stamp`,
@@ -123,7 +125,7 @@ fn by_allow_list(grid: &GridEvent<'_>, event: &Event, ctx: &Context<'_>) -> Vec<
         return event.refused(RefusalCode::UnknownStamp, "data.stamp names no stamp that we know", ctx);
     };
     let failure = json::get(grid.data, "failure")
-        .and_then(|kind| serde_json::from_value::<FailureKind>(kind.clone()).ok());
+        .and_then(|kind| serde_json::from_value::<FailureKind>(kind.to_value()).ok());
     let signal = Signal {
         scope: Scope::Stamp(stamp),
         class: speaker.class,
@@ -133,7 +135,7 @@ fn by_allow_list(grid: &GridEvent<'_>, event: &Event, ctx: &Context<'_>) -> Vec<
         standing,
         failure,
         measure: None,
-        note: note(&json::text(grid.data, "note").unwrap_or_else(|| grid.kind.clone())),
+        note: note(&json::text(grid.data, "note").unwrap_or(Cow::Borrowed(&grid.kind))),
     };
     event.items(vec![signal], [], ctx)
 }

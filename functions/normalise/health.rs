@@ -1,22 +1,23 @@
 //! Service Health and Resource Health: the same facts in three schemas, judged in one place.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use domain::{
     EvidenceClass, InboxItem, RefusalCode, RegionName, Scope, Signal, Standing, Timestamp, Verdict, note,
     regions,
 };
-use serde_json::Value;
 
 use super::item::Event;
 use super::{Context, Refused, json};
+use crate::edge::Json;
 
 /// An activity-log event, whatever envelope it came in.
 pub(super) struct HealthEvent<'a> {
     /// `alertContext`, `activityLog`, or a record of a diagnostic export.
-    pub(super) fields: &'a Value,
+    pub(super) fields: &'a Json<'a>,
     /// Its `properties`.
-    pub(super) properties: &'a Value,
+    pub(super) properties: &'a Json<'a>,
     /// The resources it is about.
     pub(super) resources: Vec<String>,
     /// When it happened, if its envelope says so.
@@ -32,10 +33,11 @@ pub(super) fn service_health(health: &HealthEvent<'_>, ctx: &Context<'_>) -> Vec
     let properties = health.properties;
     let tracking = json::text(properties, "trackingId").unwrap_or_default();
     let status = json::text(health.fields, "status").unwrap_or_default().to_ascii_lowercase();
-    let stage = json::text(properties, "stage").unwrap_or_else(|| status.clone()).to_ascii_lowercase();
+    let stage = json::text(properties, "stage").unwrap_or(Cow::Borrowed(&status)).to_ascii_lowercase();
     let event_id = json::text(health.fields, "eventDataId");
-    let communication =
-        json::text(properties, "communicationId").or(event_id).unwrap_or_else(|| stamp_text(health.at));
+    let communication = json::text(properties, "communicationId")
+        .or(event_id)
+        .unwrap_or_else(|| stamp_text(health.at).into());
     let source = format!("service-health:{}", if tracking.is_empty() { "unnamed" } else { &tracking });
     let event = Event::new("service-health", &[&tracking, &communication, &stage], &source, health.at, ctx);
 
@@ -76,19 +78,17 @@ pub(super) fn service_health(health: &HealthEvent<'_>, ctx: &Context<'_>) -> Vec
 }
 
 fn impact_signals(
-    properties: &Value,
+    properties: &Json<'_>,
     event: &Event,
     standing: Standing,
     ctx: &Context<'_>,
 ) -> (Vec<Signal>, Vec<Refused>) {
     let title = json::text(properties, "title").unwrap_or_default();
     let (mut scopes, mut refused) = (BTreeSet::new(), Vec::new());
-    for (service, region) in impacts(properties) {
-        match stamps_of(&service, &region, ctx) {
-            Ok(found) => scopes.extend(found),
-            Err(refusal) => refused.push(refusal),
-        }
-    }
+    for_each_impact(properties, |service, region| match stamps_of(service, region, ctx) {
+        Ok(found) => scopes.extend(found),
+        Err(refusal) => refused.push(refusal),
+    });
     let signals = scopes
         .into_iter()
         .map(|scope| Signal {
@@ -136,37 +136,38 @@ fn stamps_of(service: &str, region: &str, ctx: &Context<'_>) -> Result<Vec<Scope
     Ok(stamps)
 }
 
-/// Pairs of service and region. `impactedServices` is a string that contains JSON, or an array; without it the plain
+/// Each pair of service and region. `impactedServices` is a string that contains JSON, or an array; without it the plain
 /// `service` and `region` are all there is, and `region` may be a list.
-fn impacts(properties: &Value) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    if let Some(Value::Array(services)) = json::opened(properties, "impactedServices") {
-        for service in &services {
-            let name = json::text(service, "ServiceName").unwrap_or_default();
-            let regions = json::opened(service, "ImpactedRegions");
-            for region in regions.as_ref().and_then(Value::as_array).into_iter().flatten() {
-                let id = json::text(region, "RegionName").or_else(|| json::text(region, "RegionId"));
-                found.extend(id.map(|id| (name.clone(), id)));
+fn for_each_impact(properties: &Json<'_>, mut take: impl FnMut(&str, &str)) {
+    let mut found = 0..IMPACTS_MAX;
+    let services = json::opened_or_null(properties, "impactedServices");
+    for service in services.elements().unwrap_or_default() {
+        let name = json::text(service, "ServiceName").unwrap_or_default();
+        let regions = json::opened_or_null(service, "ImpactedRegions");
+        for region in regions.elements().unwrap_or_default() {
+            let region = json::text(region, "RegionName").or_else(|| json::text(region, "RegionId"));
+            if let Some(region) = region
+                && found.next().is_some()
+            {
+                take(&name, &region);
             }
         }
     }
-    if found.is_empty()
+    if found.start == 0
         && let (Some(service), Some(regions)) =
             (json::text(properties, "service"), json::text(properties, "region"))
     {
-        found.extend(regions.split(',').map(|region| (service.clone(), region.trim().to_owned())));
+        regions.split(',').zip(found).for_each(|(region, _)| take(&service, region.trim()));
     }
-    found.truncate(IMPACTS_MAX);
-    found
 }
 
-fn incident_type(health: &HealthEvent<'_>) -> String {
+fn incident_type<'a>(health: &'a HealthEvent<'_>) -> Cow<'a, str> {
     json::text(health.properties, "incidentType")
         .or_else(|| {
             let operation = json::text(health.fields, "operationName")?.to_ascii_lowercase();
-            operation.split('/').nth(1).map(str::to_owned)
+            operation.split('/').nth(1).map(|kind| kind.to_owned().into())
         })
-        .unwrap_or_else(|| "an event without a type".to_owned())
+        .unwrap_or("an event without a type".into())
 }
 
 fn is_incident(health: &HealthEvent<'_>) -> bool {
@@ -179,7 +180,7 @@ pub(super) fn resource_health(health: &HealthEvent<'_>, ctx: &Context<'_>) -> Ve
     let resource = health.resources.first().cloned().unwrap_or_default();
     let state = json::text(properties, "currentHealthStatus").unwrap_or_default();
     let id = json::text(health.fields, "eventDataId")
-        .unwrap_or_else(|| format!("{resource}{}", stamp_text(health.at)));
+        .unwrap_or_else(|| format!("{resource}{}", stamp_text(health.at)).into());
     let source = format!("resource-health:{}", resource.to_ascii_lowercase());
     let event = Event::new("resource-health", &[&id, &state], &source, health.at, ctx);
 

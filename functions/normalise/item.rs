@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::facts::Facts;
 use domain::{InboxItem, ItemBody, ItemId, Refusal, RefusalCode, Scope, Signal, Timestamp, note};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{Context, Refused};
+use crate::edge::Json;
 
 /// The longest part of an id that is written out; a longer one, or one with characters that a Cosmos DB id cannot hold,
 /// is replaced by its hash.
@@ -103,13 +103,40 @@ pub fn malformed(content: &[u8], source: &str, why: &str, ctx: &Context<'_>) -> 
 }
 
 /// As `malformed`, for a body that is JSON.
-pub(super) fn malformed_json(body: &Value, source: &str, why: &str, ctx: &Context<'_>) -> Vec<InboxItem> {
+pub(super) fn malformed_json(body: &Json<'_>, source: &str, why: &str, ctx: &Context<'_>) -> Vec<InboxItem> {
     vec![malformed(body.to_string().as_bytes(), source, why, ctx)]
 }
 
-/// Hex SHA-256, cut to `ID_HASH_CHARS`. `Value`'s text has its keys sorted, so it is the same for the same content.
+/// Hex SHA-256, cut to `ID_HASH_CHARS`. Our JSON's text has its names sorted, so it is the same for the same content.
 pub(super) fn digest(content: &[u8]) -> String {
-    Sha256::digest(content).iter().take(ID_HASH_CHARS / 2).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(content))
+}
+
+/// As `digest`, of a set of records, whatever their order and however often each comes.
+pub(super) fn digest_of_set<'a, 'j: 'a>(records: impl IntoIterator<Item = &'a Json<'j>>) -> String {
+    let (mut text, mut ends) = (Vec::new(), Vec::new());
+    for record in records {
+        let start = text.len();
+        record.write_to(&mut text);
+        ends.push(start..text.len());
+    }
+    let mut set: Vec<&[u8]> = ends.into_iter().map(|range| &text[range]).collect();
+    set.sort_unstable();
+    set.dedup();
+    let mut hash = Sha256::new();
+    for (place, record) in set.into_iter().enumerate() {
+        if place > 0 {
+            hash.update(b"\n");
+        }
+        hash.update(record);
+    }
+    hex(&hash.finalize())
+}
+
+fn hex(hash: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = hash.iter().take(ID_HASH_CHARS / 2).flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 /// The code as it is written in the audit.
@@ -119,7 +146,7 @@ fn code_text(code: RefusalCode) -> String {
 
 fn plain(part: &str) -> String {
     let part = part.trim().to_ascii_lowercase();
-    let writable = part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    let writable = part.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.'));
     if writable && !part.is_empty() && part.len() <= ID_PART_CHARS_MAX {
         part
     } else {

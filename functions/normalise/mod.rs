@@ -15,9 +15,10 @@ pub mod probe_log;
 
 use domain::state::Topology;
 use domain::{InboxItem, Policy, RefusalCode, StampId, Timestamp};
-use serde_json::Value;
 
 pub use item::malformed;
+
+use crate::edge::Json;
 
 /// What a normaliser may know besides the payload.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +35,10 @@ impl Context<'_> {
     /// The stamp behind an origin's host name, as Front Door's telemetry writes it: with or without scheme and port.
     fn stamp_of_host(&self, host: &str) -> Option<StampId> {
         let bare = bare_host(host);
-        let known = self.topology.stamps.values();
-        known.into_iter().find(|stamp| bare_host(&stamp.origin_host) == bare).map(|facts| facts.stamp.clone())
+        let mut known = self.topology.stamps.values();
+        known
+            .find(|stamp| bare_host(&stamp.origin_host).eq_ignore_ascii_case(bare))
+            .map(|facts| facts.stamp.clone())
     }
 
     /// The stamp that owns a resource: the resource is one of the stamp's own or below it. Never the other way round:
@@ -68,26 +71,27 @@ impl Context<'_> {
 }
 
 /// Anything that arrives on the Azure Monitor stream: alert payloads and diagnostic exports share one Event Hub.
-pub fn azure_monitor(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
+pub fn azure_monitor(body: &Json<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
     match body {
-        Value::Array(bodies) => bodies.iter().flat_map(|body| azure_monitor(body, ctx)).collect(),
-        Value::Object(fields) if fields.contains_key("records") => {
-            let (probes, others): (Vec<&Value>, Vec<&Value>) =
+        Json::Array(bodies) => bodies.iter().flat_map(|body| azure_monitor(body, ctx)).collect(),
+        Json::Object(fields) if fields.get("records").is_some() => {
+            let (probes, others): (Vec<_>, Vec<_>) =
                 json::records(body).into_iter().partition(|record| probe_log::is_record(record));
             let mut items = probe_log::from_records(&probes, ctx);
             items.extend(activity_log::from_records(&others, ctx));
             items
         }
-        Value::Object(fields) if fields.contains_key("category") => activity_log::items(body, ctx),
+        Json::Object(fields) if fields.get("category").is_some() => activity_log::items(body, ctx),
         _ => action_group::items(body, ctx),
     }
 }
 
-fn bare_host(text: &str) -> String {
-    let lower = text.trim().to_ascii_lowercase();
-    let bare = lower.split_once("://").map_or(lower.as_str(), |(_, rest)| rest);
+/// Without scheme, port and path; its case does not matter.
+fn bare_host(text: &str) -> &str {
+    let text = text.trim();
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
     let bare = bare.split('/').next().unwrap_or_default();
-    bare.split(':').next().unwrap_or_default().trim_end_matches('.').to_owned()
+    bare.split(':').next().unwrap_or_default().trim_end_matches('.')
 }
 
 /// A refusal's code and the line for its reader.

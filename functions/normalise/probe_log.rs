@@ -8,10 +8,10 @@ use domain::{
     EvidenceClass, FailureKind, InboxItem, Measure, RefusalCode, Scope, Signal, StampId, Standing, Timestamp,
     Verdict, note,
 };
-use serde_json::Value;
 
-use super::item::{Event, digest, malformed_json};
+use super::item::{Event, digest_of_set, malformed_json};
 use super::{Context, Refused, json};
+use crate::edge::Json;
 
 const CATEGORY: &str = "FrontDoorHealthProbeLog";
 
@@ -22,8 +22,8 @@ const BUCKET_MS: i64 = 15_000;
 const POPS_NAMED_MAX: usize = 5;
 
 /// Everything in a batch of the stream: `{"records": [..]}`, an array of such, or bare records.
-pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
-    let (probes, others): (Vec<&Value>, Vec<&Value>) =
+pub fn items(body: &Json<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
+    let (probes, others): (Vec<_>, Vec<_>) =
         json::records(body).into_iter().partition(|record| is_record(record));
     let mut items = from_records(&probes, ctx);
     items.extend(others.into_iter().flat_map(|other| {
@@ -38,15 +38,15 @@ pub fn items(body: &Value, ctx: &Context<'_>) -> Vec<InboxItem> {
 }
 
 /// Whether this is a record of the probe log.
-pub(super) fn is_record(record: &Value) -> bool {
+pub(super) fn is_record(record: &Json<'_>) -> bool {
     json::text(record, "category").is_some_and(|category| category.eq_ignore_ascii_case(CATEGORY))
 }
 
 /// Signals of one set of records: one per stamp and bucket, all in one item whose id is a hash of the set.
-pub(super) fn from_records(records: &[&Value], ctx: &Context<'_>) -> Vec<InboxItem> {
+pub(super) fn from_records(records: &[&Json<'_>], ctx: &Context<'_>) -> Vec<InboxItem> {
     let oldest = ctx.received_at.before(ctx.policy.limits.horizon.get());
     let mut buckets: BTreeMap<(StampId, i64), Bucket> = BTreeMap::new();
-    let (mut refused, mut contents, mut latest) = (Vec::<Refused>::new(), BTreeSet::new(), None);
+    let (mut refused, mut contents, mut latest) = (Vec::<Refused>::new(), Vec::new(), None);
     for record in records {
         match Failure::read(record, ctx) {
             Ok(None) => continue,
@@ -60,13 +60,12 @@ pub(super) fn from_records(records: &[&Value], ctx: &Context<'_>) -> Vec<InboxIt
             }
             Err(refusal) => refused.push(refusal),
         }
-        contents.insert(record.to_string());
+        contents.push(*record);
     }
     if contents.is_empty() {
         return Vec::new();
     }
-    let set: Vec<String> = contents.into_iter().collect();
-    let event = Event::new("probe-log", &[&digest(set.join("\n").as_bytes())], "probe-log", latest, ctx);
+    let event = Event::new("probe-log", &[&digest_of_set(contents)], "probe-log", latest, ctx);
     let signals = buckets.into_iter().map(|((stamp, _), bucket)| bucket.signal(stamp)).collect();
     event.items(signals, refused, ctx)
 }
@@ -82,8 +81,8 @@ struct Failure {
 
 impl Failure {
     /// None when the probe did not fail.
-    fn read(record: &Value, ctx: &Context<'_>) -> Result<Option<Self>, Refused> {
-        let properties = json::opened(record, "properties").unwrap_or(Value::Null);
+    fn read(record: &Json<'_>, ctx: &Context<'_>) -> Result<Option<Self>, Refused> {
+        let properties = json::opened_or_null(record, "properties");
         let result = json::text(&properties, "result").unwrap_or_default();
         let status = json::text(&properties, "httpStatusCode").unwrap_or_default();
         if result.eq_ignore_ascii_case("success") || result.is_empty() && status == "200" {
@@ -97,9 +96,9 @@ impl Failure {
         let Some(at) = json::time(record, &["time"]) else {
             return Err((RefusalCode::Malformed, format!("a probe of {host} without a time")));
         };
-        let pop = json::text(&properties, "POP").unwrap_or_else(|| "?".to_owned()).to_ascii_uppercase();
+        let pop = json::text(&properties, "POP").unwrap_or("?".into()).to_ascii_uppercase();
         let kind = kind(&result, status.parse().unwrap_or(0));
-        let result = if status.is_empty() { result } else { format!("{result} {status}") };
+        let result = if status.is_empty() { result.into_owned() } else { format!("{result} {status}") };
         Ok(Some(Self { stamp, at: at.min(ctx.received_at), pop, kind, result }))
     }
 }

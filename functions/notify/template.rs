@@ -163,7 +163,7 @@ mod tests {
             steps: Value::Null,
             explanation: json!({ "notices": notices }),
             consumed: vec![],
-            situation: Value::Null,
+            situation: domain::canonical::JsonText::of(&Value::Null),
             policy_hash: String::new(),
             hash: String::new(),
         }
@@ -171,7 +171,14 @@ mod tests {
 
     fn target(format: NotifyFormat) -> NotifyTarget {
         let page = Some("https://cordon.example/api/operator/".into());
-        NotifyTarget { name: "x".into(), url: "https://x".into(), format: Some(format), page }
+        NotifyTarget {
+            name: "x".into(),
+            url: "https://x".into(),
+            format: Some(format),
+            page,
+            auth: None,
+            key: None,
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::edge::{ControllerApp, Envelope, FunctionError, Reply};
 ///
 /// # Errors
 /// When the envelope is not what the host promises, or a store cannot be used.
-pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
+pub async fn run(app: &ControllerApp, envelope: &Envelope<'_>) -> Result<Reply, FunctionError> {
     envelope.timer("timer")?;
     let new = app.controllers.each(|one| Box::pin(controller::observe_stamps(one))).await?;
     let new: usize = new.into_iter().sum();

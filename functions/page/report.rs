@@ -212,7 +212,7 @@ fn scaled(policy: &Policy, factor: f64) -> Policy {
 }
 
 fn ruled(record: &AuditRecord, stamp: &StampId, policy: &Policy) -> Option<Action> {
-    let situation: Situation = serde_json::from_value(record.situation.clone()).ok()?;
+    let situation: Situation = record.situation.read().ok()?;
     judge(&situation, policy).decision.rulings.get(stamp).map(|ruling| ruling.action.clone())
 }
 

@@ -11,13 +11,13 @@ use crate::edge::{ControllerApp, Envelope, FunctionError, Reply};
 /// # Errors
 /// When the envelope is not what the host promises, or a store cannot be used. With the host's unlimited
 /// retry nothing is skipped.
-pub async fn run(app: &ControllerApp, envelope: &Envelope) -> Result<Reply, FunctionError> {
+pub async fn run(app: &ControllerApp, envelope: &Envelope<'_>) -> Result<Reply, FunctionError> {
     let mut copied = 0;
     let mut reply = Reply::default();
-    for document in envelope.batch("documents")? {
+    for document in envelope.batch("documents")?.messages() {
         // What cannot be read is damaged, or a newer instance's during an upgrade: the host delivers the page again, and
         // the newer instance can read it. Skipping it would leave a gap in the copy for good.
-        let Some(record) = audit_record(document).transpose()? else { continue };
+        let Some(record) = audit_record(document.to_value()).transpose()? else { continue };
         // Every workload's records go into the one store; a record of a workload that is not ours is somebody else's.
         let Some(controller) = app.controllers.of(&record.workload) else {
             reply =

@@ -43,7 +43,7 @@ impl InboxLedger {
     /// What came from outside, by id, consumed or not. The observers' own runs are left out.
     pub fn inbox(&self) -> Vec<InboxItem> {
         let all = lock(&self.inbox);
-        all.values().filter(|item| !item.id.as_str().starts_with("run:")).cloned().collect()
+        all.values().filter(|item| !item.id.is_own_run()).cloned().collect()
     }
 
     /// Takes the store away, or gives it back.
@@ -237,4 +237,23 @@ pub fn azure_out_of_reach() -> cordon::controller::Azure {
     let arm = ArmClient::new(endpoint, identity, http);
     let direct = reqwest::Client::builder().no_proxy().build().expect("a client can be built");
     Azure { arm_observed: arm.without_retries(), arm, direct: DirectClient::new(direct, "none") }
+}
+
+/// A notifier whose patience is a few milliseconds, with its places in this store.
+///
+/// # Panics
+/// When no HTTP client can be built.
+pub fn notifier(places: std::sync::Arc<dyn adapters::PlaceStore>) -> cordon::notify::Notifier {
+    use std::time::Duration;
+
+    cordon::notify::Notifier::new(cordon::notify::Means {
+        http: reqwest::Client::builder().no_proxy().build().expect("a client can be built"),
+        places,
+        credential: Some(std::sync::Arc::new(adapters::azure::credential::StaticCredential::new("a token"))),
+        secrets: cordon::notify::Secrets::new([("TOPIC_KEY".to_owned(), "the key".to_owned())]),
+        patience: cordon::notify::Patience {
+            first: Duration::from_millis(5),
+            longest: Duration::from_millis(20),
+        },
+    })
 }

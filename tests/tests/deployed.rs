@@ -1,7 +1,5 @@
 //! What is deployed is what is drilled: the stamps come from the parameter file, and one more entry is one more stamp.
 
-#![expect(clippy::unwrap_used, reason = "a test: to panic is to fail")]
-
 use cordon::cli::parameters;
 use cordon::drill::with_stamps_of;
 use tests::drills;

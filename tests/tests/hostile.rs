@@ -130,7 +130,9 @@ impl House {
 
     /// The codes of the refusals that the audit tells of.
     async fn refusals(&self) -> Vec<String> {
-        let notes = |record: AuditRecord| record.situation["notes"].as_array().cloned().unwrap_or_default();
+        let notes = |record: AuditRecord| {
+            record.situation.to_value()["notes"].as_array().cloned().unwrap_or_default()
+        };
         let code = |note: Value| Some(note["refusal"]["code"].as_str()?.to_owned());
         self.audit().await.into_iter().flat_map(notes).filter_map(code).collect()
     }

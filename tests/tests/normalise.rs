@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use cordon::edge::Json;
 use cordon::normalise::{
     Context, action_group, activity_log, azure_monitor, cosmos_account, event_grid, probe_log,
 };
@@ -13,7 +14,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tests::fixtures;
 
-type Normaliser = fn(&Value, &Context<'_>) -> Vec<InboxItem>;
+type Normaliser = fn(&Json<'_>, &Context<'_>) -> Vec<InboxItem>;
 
 const FAMILIES: [(&str, Normaliser); 5] = [
     ("action_group", action_group::items),
@@ -43,7 +44,7 @@ fn received_at(name: &str) -> Timestamp {
 
 fn run(normalise: Normaliser, body: &Value, received_at: Timestamp) -> Vec<InboxItem> {
     let (policy, topology) = (fixtures::policy(), fixtures::topology());
-    normalise(body, &Context { policy: &policy, topology: &topology, received_at })
+    normalise(&Json::from(body), &Context { policy: &policy, topology: &topology, received_at })
 }
 
 fn of(family: &str, name: &str) -> Vec<InboxItem> {
@@ -201,10 +202,10 @@ fn before_the_first_discovery_a_region_is_believed_and_a_stamp_from_outside_is_n
     let (policy, topology) = (fixtures::policy(), Topology::default());
     let ctx = Context { policy: &policy, topology: &topology, received_at: received_at("") };
     let incident = fixtures::payload("action_group", "servicehealth-incident-escaped-string");
-    let items = action_group::items(&incident, &ctx);
+    let items = action_group::items(&Json::from(&incident), &ctx);
     assert_eq!(signals(&items)[0].scope, Scope::Region("eastus2".into()));
     let metric = fixtures::payload("action_group", "metric-origin-health-custom-property-stamp");
-    assert_eq!(refusals(&action_group::items(&metric, &ctx)), [RefusalCode::UnknownStamp]);
+    assert_eq!(refusals(&action_group::items(&Json::from(&metric), &ctx)), [RefusalCode::UnknownStamp]);
 }
 
 #[test]

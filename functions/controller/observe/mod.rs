@@ -8,10 +8,13 @@ mod telemetry;
 mod topology;
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use adapters::StoreError;
+
 use domain::facts::StampFacts;
-use domain::state::WorkloadState;
+use domain::state::{Topology, WorkloadState};
 use domain::{Facts, InboxItem, ItemBody, ItemId, Signal, Timestamp};
 
 use super::{Controller, ControllerError};
@@ -23,12 +26,39 @@ const TELEMETRY_EVERY: Duration = Duration::from_secs(30);
 /// The topology is discovered this often: a new stamp shows within one evaluation after that.
 const TOPOLOGY_EVERY: Duration = Duration::from_secs(60);
 
+/// Events are normalised by a topology that may be this old: it is discovered once a minute, and reading the whole state for
+/// each event would cost more than the event.
+const TOPOLOGY_AGE_MAX: Duration = Duration::from_secs(5);
+
 /// When the slower observers last looked, in this process. A restart looks at once.
 #[derive(Debug, Default)]
 pub struct Cadence {
     lever: Every,
     telemetry: Every,
     topology: Every,
+    known: Mutex<Option<(Timestamp, Topology)>>,
+}
+
+impl Cadence {
+    /// The stamps by which an event is normalised: the ledger's, read again when the last look is older than
+    /// `TOPOLOGY_AGE_MAX`. Before the first discovery nothing is kept, so that its result shows at once.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn topology(controller: &Controller) -> Result<Topology, StoreError> {
+        let (now, known) = (controller.clock.now(), &controller.cadence.known);
+        if let Some((at, topology)) = &*known.lock().unwrap_or_else(PoisonError::into_inner)
+            && *at <= now
+            && now.since(*at) <= TOPOLOGY_AGE_MAX
+        {
+            return Ok(topology.clone());
+        }
+        let state = controller.ledger.load(&controller.policy.workload.name, 0).await?.state;
+        let topology = state.map(|state| state.topology).unwrap_or_default();
+        *known.lock().unwrap_or_else(PoisonError::into_inner) =
+            topology.read_at.is_some().then(|| (now, topology.clone()));
+        Ok(topology)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -108,7 +138,7 @@ pub async fn observe_cosmos(controller: &Controller) -> Result<usize, Controller
 }
 
 async fn load_state(controller: &Controller) -> Result<Option<WorkloadState>, ControllerError> {
-    Ok(controller.ledger.load(&controller.policy.workload.name, 0).await?.state)
+    Ok(controller.ledger.state(&controller.policy.workload.name).await?)
 }
 
 async fn append(
@@ -121,7 +151,7 @@ async fn append(
         return Ok(0);
     }
     let item = InboxItem {
-        id: ItemId::new(format!("run:{observer}:{}", now.as_millis())),
+        id: ItemId::of_own_run(observer, now),
         event_at: now,
         received_at: now,
         body: ItemBody::Observed { signals: run.signals, facts: run.facts },

@@ -12,5 +12,5 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use memory::faulty;
 pub use ports::{
     AuditAppend, AuditStore, ClaimOutcome, CommitOutcome, GateReader, GateStore, GateWrite, Ledger,
-    LedgerView, StoreError,
+    LedgerView, PlaceStore, StoreError, TargetPlace,
 };

@@ -9,6 +9,7 @@ use domain::state::WorkloadState;
 use domain::{
     GateDocument, InboxItem, ItemId, StampId, StepId, StoredStep, Timestamp, Transition, WorkloadId,
 };
+use serde::{Deserialize, Serialize};
 
 /// Records read at once where lines are made from records.
 const LINES_PAGE: usize = 100;
@@ -84,6 +85,11 @@ pub enum ClaimOutcome {
 pub trait Ledger: Send + Sync + 'static {
     /// Reads state, steps and up to `items_max` inbox items in one go.
     async fn load(&self, workload: &WorkloadId, items_max: usize) -> Result<LedgerView, StoreError>;
+
+    /// The state alone: what observers and event sources ask for.
+    async fn state(&self, workload: &WorkloadId) -> Result<Option<WorkloadState>, StoreError> {
+        Ok(self.load(workload, 0).await?.state)
+    }
 
     /// Appends inbox items. An item whose id is there already, consumed or not, is left alone: a second delivery
     /// changes nothing. Returns how many were new.
@@ -194,4 +200,31 @@ pub trait AuditStore: Send + Sync + 'static {
         after: u64,
         records_max: usize,
     ) -> Result<Vec<AuditRecord>, StoreError>;
+}
+
+/// How far a notification target has been told of a workload's audit, and who is telling it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetPlace {
+    /// The number of the last record that the target took, or that it is not told of.
+    pub after: u64,
+    /// Who tells it now: two at once would send everything twice.
+    pub owner: String,
+    /// Until when nobody else may; in the past once the owner is done.
+    pub until: Timestamp,
+}
+
+/// The places of the notification targets. They outlive the process, so that nothing is left out.
+#[async_trait]
+pub trait PlaceStore: Send + Sync + 'static {
+    /// A target's place; none if it was never told anything.
+    async fn read(&self, workload: &WorkloadId, target: &str) -> Result<Option<TargetPlace>, StoreError>;
+
+    /// Replaces the place if it still is `expected`; false if somebody else was faster.
+    async fn replace(
+        &self,
+        workload: &WorkloadId,
+        target: &str,
+        expected: Option<&TargetPlace>,
+        next: &TargetPlace,
+    ) -> Result<bool, StoreError>;
 }

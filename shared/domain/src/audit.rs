@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::canonical::JsonText;
 use crate::{Generation, Timestamp, WorkloadId};
 
 /// One record. `hash` covers every other field in canonical JSON, `previous` included: that is the chain.
@@ -40,8 +41,9 @@ pub struct AuditRecord {
     pub explanation: Value,
     /// The inbox items that the commit consumed.
     pub consumed: Vec<String>,
-    /// Everything that `decide` read: `Situation` as JSON.
-    pub situation: Value,
+    /// Everything that `decide` read: `Situation` as JSON, kept as the text that the hash covers.
+    #[schemars(with = "Value")]
+    pub situation: JsonText,
     /// SHA-256 of the policy's canonical JSON, so that a re-run knows which policy it needs.
     pub policy_hash: String,
     /// Hex SHA-256 of all of the above but `id`.
@@ -82,8 +84,8 @@ impl AuditRecord {
     }
 }
 
-/// What is hashed: every field by name, in the order of the names, id and hash empty. `Value` keeps its keys sorted too,
-/// so the text is canonical; a test holds the order against the sorted one.
+/// What is hashed: every field by name, in the order of the names, id and hash empty. `Value` keeps its keys sorted too, and
+/// a situation is written that way, so the text is canonical; a test holds the order against the sorted one.
 #[derive(Serialize)]
 struct Canonical<'a> {
     at: Timestamp,
@@ -101,7 +103,7 @@ struct Canonical<'a> {
     previous: &'a str,
     schema: u32,
     seq: u64,
-    situation: &'a Value,
+    situation: &'a JsonText,
     steps: &'a Value,
     workload: &'a WorkloadId,
 }
@@ -152,7 +154,8 @@ pub fn verify_chain<'a>(
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]
@@ -175,7 +178,7 @@ mod tests {
             steps: Value::Null,
             explanation: Value::Null,
             consumed: vec![],
-            situation: serde_json::json!({"b": 1, "a": 2}),
+            situation: JsonText::of(&serde_json::json!({"b": 1, "a": 2})),
             policy_hash: String::new(),
             hash: String::new(),
         }

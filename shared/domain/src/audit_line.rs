@@ -163,6 +163,8 @@ impl AuditLine {
     /// The line of a record. `before` is the line of the record before it, if that is known.
     pub fn of(record: &AuditRecord, before: Option<&Self>) -> Self {
         let frozen = record.decision["freeze"]["cause"].as_str().map(str::to_owned);
+        // One that cannot be read has no notes and no load to show; that it is so, `audit verify` says.
+        let recorded: Recorded = record.situation.read().unwrap_or_default();
         let busy = frozen.is_some() || cases(record).any(|(_, case)| case["stage"] != "serving");
         let running = before.filter(|before| before.goes_on).and_then(|before| before.incident);
         let incident = if busy { Some(running.unwrap_or(record.seq)) } else { running };
@@ -176,10 +178,10 @@ impl AuditLine {
             goes_on: busy,
             acts: acts(record),
             planned: planned(record),
-            notes: notes(record),
+            notes: notes(&recorded),
             rules: rules(record),
             frozen,
-            stamps: if incident.is_some() { stamps(record) } else { BTreeMap::new() },
+            stamps: if incident.is_some() { stamps(record, &recorded) } else { BTreeMap::new() },
         }
     }
 
@@ -201,6 +203,21 @@ impl AuditLine {
         }
         terms
     }
+}
+
+/// What a line shows of a recorded situation, which is large: the rest is passed over unread.
+#[derive(Default, Deserialize)]
+struct Recorded {
+    #[serde(default)]
+    notes: Vec<Value>,
+    #[serde(default)]
+    state: RecordedState,
+}
+
+#[derive(Default, Deserialize)]
+struct RecordedState {
+    #[serde(default)]
+    load: BTreeMap<String, Value>,
 }
 
 fn cases(record: &AuditRecord) -> impl Iterator<Item = (&String, &Value)> {
@@ -229,9 +246,10 @@ fn planned(record: &AuditRecord) -> Vec<Planned> {
         .collect()
 }
 
-fn notes(record: &AuditRecord) -> Vec<Noted> {
-    let notes = record.situation["notes"].as_array().into_iter().flatten();
-    notes
+fn notes(recorded: &Recorded) -> Vec<Noted> {
+    recorded
+        .notes
+        .iter()
         .take(NOTES_MAX)
         .filter_map(|note| {
             let code = note["note"].as_str()?.to_owned();
@@ -269,10 +287,10 @@ fn rules(record: &AuditRecord) -> BTreeSet<String> {
     rules
 }
 
-fn stamps(record: &AuditRecord) -> BTreeMap<StampId, Glance> {
+fn stamps(record: &AuditRecord, recorded: &Recorded) -> BTreeMap<StampId, Glance> {
     cases(record)
         .filter_map(|(stamp, case)| {
-            let load = &record.situation["state"]["load"][stamp.as_str()];
+            let load = recorded.state.load.get(stamp).unwrap_or(&Value::Null);
             let told_at = load["observed_at"].as_str().and_then(|at| Timestamp::parse(at).ok());
             let is_fresh = told_at.is_some_and(|at| record.at.since(at) <= LOAD_AGE_MAX);
             let ready = load["ready_instances"].as_u64().filter(|_| is_fresh);
@@ -335,7 +353,9 @@ mod tests {
             steps: Value::Null,
             explanation,
             consumed: vec![],
-            situation: serde_json::json!({"notes": [{"note": "ordered", "text": "sam ordered a hold"}]}),
+            situation: crate::canonical::JsonText::of(
+                &serde_json::json!({"notes": [{"note": "ordered", "text": "sam ordered a hold"}]}),
+            ),
             policy_hash: String::new(),
             hash: String::new(),
         }

@@ -23,6 +23,11 @@ use crate::{EvidenceClass, StampId, StoredStep, Timestamp};
 /// Event ids remembered, at the most; beyond it the oldest are forgotten and the horizon is shorter than the policy's.
 const SEEN_MAX: usize = 4_000;
 
+/// How long the state remembers the id of a run of our own observers. Only the invocation that made it can append it
+/// again, and the host ends that within ten minutes; the ledger refuses the id for the horizon. Twice that, because a run
+/// every few seconds, remembered for a day, was nine tenths of the state, which every evaluation reads and writes.
+const RUNS_SEEN_FOR: Duration = Duration::from_secs(20 * 60);
+
 /// Two samples further apart than this have one missing between them (the observers run every 10 s).
 const SAMPLE_GAP: Duration = Duration::from_secs(25);
 
@@ -115,8 +120,9 @@ fn too_old(state: &WorkloadState, item: &InboxItem, policy: &Policy) -> Option<R
 
 fn forget_old_ids(state: &mut WorkloadState, policy: &Policy) {
     let horizon = state.as_of.before(policy.limits.horizon.get());
+    let lately = horizon.max(state.as_of.before(RUNS_SEEN_FOR));
     let seen = Arc::make_mut(&mut state.seen);
-    seen.retain(|_, at| *at >= horizon);
+    seen.retain(|id, at| *at >= if id.is_own_run() { lately } else { horizon });
     if seen.len() > SEEN_MAX {
         let mut times: Vec<Timestamp> = seen.values().copied().collect();
         times.sort();

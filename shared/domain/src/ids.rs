@@ -7,6 +7,11 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Timestamp;
+
+/// How the ids of our own observers' runs begin.
+const OWN_RUN: &str = "run:";
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -64,6 +69,18 @@ text_id!(
     /// Identifies one attempt to commit, to tell our own stored commit from somebody else's after a time-out.
     OperationId
 );
+
+impl ItemId {
+    /// One run of one of our own observers. Nobody outside gives such an id: what comes in from outside is named by its kind.
+    pub fn of_own_run(observer: &str, at: Timestamp) -> Self {
+        Self::new(format!("{OWN_RUN}{observer}:{}", at.as_millis()))
+    }
+
+    /// Whether it is a run of our own observers.
+    pub fn is_own_run(&self) -> bool {
+        self.as_str().starts_with(OWN_RUN)
+    }
+}
 
 impl RegionName {
     /// Region id of a display name or an id: `East US 2` and `eastus2` both give `eastus2`. Whether such a region

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::audit::{AuditRecord, hex};
+use crate::canonical::{self, JsonText};
 use crate::decide::{Action, Basis, Decision, Situation, decide};
 use crate::explanation::Explanation;
 use crate::fold::FoldNote;
@@ -15,6 +16,7 @@ use crate::modes::in_force;
 use crate::plan::{Plan, plan};
 use crate::policy::Policy;
 use crate::shadow::{Shadow, shadow};
+use crate::state::FreezeCause;
 use crate::transition::{StepWrite, Transition};
 use crate::{Actuator, Generation, ItemId, OperationId, StampId};
 
@@ -167,9 +169,9 @@ fn step_writes(situation: &Situation, plan: &Plan) -> Vec<StepWrite> {
 /// What makes two decisions the same in an operator's eyes: stages, what is wanted, and why; no ages, no counts.
 fn digest(judgement: &Judgement) -> String {
     #[derive(Serialize)]
-    struct Essence<'a> {
-        stamps: BTreeMap<&'a StampId, (Value, &'a Action)>,
-        freeze: Option<Value>,
+    struct Essence<'a, W> {
+        stamps: BTreeMap<&'a StampId, (W, &'a Action)>,
+        freeze: Option<FreezeCause>,
         findings: BTreeSet<(String, &'a StampId, Actuator)>,
         #[serde(skip_serializing_if = "Option::is_none")]
         shadow: Option<Value>,
@@ -179,7 +181,7 @@ fn digest(judgement: &Judgement) -> String {
         .cases
         .iter()
         .filter_map(|(stamp, case)| {
-            let wanted = json!([
+            let wanted = (
                 case.stage,
                 case.gate,
                 case.origin,
@@ -187,14 +189,14 @@ fn digest(judgement: &Judgement) -> String {
                 case.cause,
                 case.ramp.map(|ramp| ramp.slice),
                 case.latched_at.is_some(),
-                case.cannot_grow.is_some()
-            ]);
+                case.cannot_grow.is_some(),
+            );
             Some((stamp, (wanted, settled(&decision.rulings.get(stamp)?.action))))
         })
         .collect();
     let essence = Essence {
         stamps,
-        freeze: decision.freeze.map(|freeze| json!(freeze.cause)),
+        freeze: decision.freeze.map(|freeze| freeze.cause),
         findings: judgement
             .findings
             .iter()
@@ -263,7 +265,7 @@ fn record(
         steps: Value::Array(steps),
         explanation: explanation(situation, judgement, policy),
         consumed: consumed.iter().map(ToString::to_string).collect(),
-        situation: serde_json::to_value(situation.to_record()).unwrap_or(Value::Null),
+        situation: JsonText::of(&situation.to_record()),
         policy_hash: policy_hash(policy),
         hash: String::new(),
     }
@@ -300,8 +302,7 @@ fn note_in_words(note: &FoldNote) -> String {
 
 /// SHA-256 of the policy's canonical JSON.
 pub fn policy_hash(policy: &Policy) -> String {
-    let text = serde_json::to_value(policy).map(|value| value.to_string()).unwrap_or_default();
-    hex(&Sha256::digest(text.as_bytes()))
+    hex(&Sha256::digest(canonical::bytes(policy)))
 }
 
 /// Why a record cannot be reproduced.
@@ -351,7 +352,9 @@ pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<(), ReplayError> 
     if record.policy_hash != policy_hash(policy) {
         return Err(ReplayError::OtherPolicy { seq, policy_hash: record.policy_hash.clone() });
     }
-    let situation: Situation = serde_json::from_value(record.situation.clone())
+    let situation: Situation = record
+        .situation
+        .read()
         .map_err(|error| ReplayError::Unreadable { seq, reason: error.to_string() })?;
     // A record that says it decided nothing must have decided nothing: neither a case nor a step may differ from what
     // was folded. Whether it was right to stop there only the chain can tell.

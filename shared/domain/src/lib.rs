@@ -36,6 +36,7 @@ pub mod alternatives;
 pub mod counterfactual;
 pub mod explanation;
 mod transition;
+pub mod canonical;
 pub mod audit;
 pub mod audit_line;
 pub mod explain;

@@ -44,3 +44,20 @@ pub struct Transition {
     /// Inbox items folded into the state.
     pub consumed: Vec<ItemId>,
 }
+
+impl Transition {
+    /// The steps as the ledger holds them once this is committed, given those that it was made from.
+    pub fn steps_after(&self, mut steps: Vec<StoredStep>) -> Vec<StoredStep> {
+        let written = |id: &crate::StepId| self.steps.iter().any(|write| write.step.id == *id);
+        steps.retain(|stored| !self.forgotten.contains(&stored.step.id) && !written(&stored.step.id));
+        steps.extend(self.steps_written());
+        steps
+    }
+
+    /// The steps that this writes, at the versions that they will have.
+    pub fn steps_written(&self) -> impl Iterator<Item = StoredStep> {
+        self.steps
+            .iter()
+            .map(|write| StoredStep { version: write.expected.unwrap_or(0) + 1, step: write.step.clone() })
+    }
+}

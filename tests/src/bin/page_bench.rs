@@ -111,7 +111,7 @@ fn short(seq: u64, previous: &str, large: &AuditRecord) -> AuditRecord {
             "rulings": {"stamp-00": {"action": {"action": "hold", "reason": "frozen"}, "next_at": null}},
             "freeze": null,
         }),
-        situation: serde_json::json!({"state": {"filler": "x".repeat(1_500)}, "notes": []}),
+        situation: domain::canonical::JsonText::of(&serde_json::json!({"state": {"filler": "x".repeat(1_500)}, "notes": []})),
         ..large.clone()
     }
     .sealed()

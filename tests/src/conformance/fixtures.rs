@@ -94,7 +94,9 @@ pub fn record(seq: u64, previous: &str, generation: Generation, headline: &str) 
         steps: serde_json::json!([]),
         explanation: serde_json::Value::Null,
         consumed: vec![],
-        situation: serde_json::json!({"rps": 423.209_170_872_713_23, "a": 1}),
+        situation: domain::canonical::JsonText::of(
+            &serde_json::json!({"rps": 423.209_170_872_713_23, "a": 1}),
+        ),
         policy_hash: "00".to_owned(),
         hash: String::new(),
     }

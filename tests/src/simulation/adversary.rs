@@ -406,7 +406,7 @@ impl Miniature {
     }
 
     fn item(&self, signals: Vec<Signal>, facts: Facts, at: Timestamp) -> InboxItem {
-        let id = ItemId::new(format!("run:{}", self.items));
+        let id = ItemId::new(format!("lie:{}", self.items));
         InboxItem { id, event_at: at, received_at: self.now, body: ItemBody::Observed { signals, facts } }
     }
 

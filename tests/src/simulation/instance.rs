@@ -11,7 +11,9 @@ use adapters::ManualClock;
 use adapters::azure::arm::{ArmClient, ArmEndpoint};
 use adapters::azure::credential::StaticCredential;
 use adapters::memory::{MemoryAudit, MemoryGates, MemoryLedger};
-use cordon::controller::{Azure, Cadence, Controller, ControllerError, DirectClient, Evaluation, evaluate};
+use cordon::controller::{
+    Azure, Cadence, Controller, ControllerError, DirectClient, Evaluation, GatesRead, evaluate,
+};
 use domain::{Policy, Timestamp};
 
 use super::hub::{Directive, Hub};
@@ -74,6 +76,7 @@ impl Instance {
             audit: Arc::new(MemoryAudit::new()),
             azure: Azure { arm: arm.clone(), arm_observed: arm, direct: DirectClient::new(http(), "none") },
             cadence: Cadence::default(),
+            gates_read: GatesRead::default(),
             instance: format!("sim-{number}"),
         };
         Self { controller: Arc::new(controller), clock, doing: Doing::Nothing }

@@ -96,7 +96,7 @@ impl Observers {
         while self.late.front().is_some_and(|(due, _)| *due <= now_s) {
             signals.extend(self.late.pop_front().map(|(_, signal)| signal));
         }
-        let id = ItemId::new(format!("run:{now_s}"));
+        let id = ItemId::of_own_run("all", now);
         InboxItem { id, event_at: now, received_at: now, body: ItemBody::Observed { signals, facts } }
     }
 

@@ -30,7 +30,7 @@ pub fn pass(state: &mut WorkloadState, by: Duration, now: Timestamp) {
         case.load_samples.iter_mut().for_each(|sample| later(&mut sample.at));
     }
     // The ids of the observers' own runs: none of them is delivered again, and thousands would be copied for nothing.
-    Arc::make_mut(&mut state.seen).retain(|id, _| !id.as_str().starts_with("run:"));
+    Arc::make_mut(&mut state.seen).retain(|id, _| !id.is_own_run());
     state.observed_at.iter_mut().for_each(later);
     state.topology.read_at.iter_mut().for_each(later);
     state.origins.values_mut().for_each(|origin| later(&mut origin.read_at));

@@ -75,6 +75,20 @@ pub fn credential(
     }
 }
 
+/// A token for one audience, as text; kept by the credential until it nearly expires.
+///
+/// # Errors
+/// When the platform gives none.
+pub async fn token(credential: &SharedCredential, scope: &str) -> Result<String, TokenError> {
+    let token = credential.get_token(&[scope], None).await.map_err(TokenError)?;
+    Ok(token.token.secret().to_owned())
+}
+
+/// No token was given.
+#[derive(Debug, thiserror::Error)]
+#[error("ask the platform for a token")]
+pub struct TokenError(#[source] azure_core::Error);
+
 /// The identity endpoint is on the same machine and is at times slow to wake with the app, so it is asked again, but
 /// within a third of the budget of the call that waits for the token.
 fn identity_options(http: Arc<dyn HttpClient>) -> ClientOptions {

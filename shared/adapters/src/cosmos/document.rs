@@ -35,6 +35,8 @@ pub(super) enum Kind {
     Consumed,
     Audit,
     Gate,
+    /// How far a notification target has been told.
+    Place,
 }
 
 /// A document to be written.
@@ -126,6 +128,15 @@ impl Document {
         let place = Some(format!("2|{}", record.id));
         let document = Self::new(record.workload.as_str(), Kind::Audit, record.id.clone(), text)?;
         Ok(Self { place, shown, ..document })
+    }
+
+    /// Targets are named by people, in any characters.
+    pub(super) fn place_id(target: &str) -> String {
+        document_id("place", target)
+    }
+
+    pub(super) fn place(workload: &str, target: &str, text: Vec<u8>) -> Result<Self, StoreError> {
+        Self::new(workload, Kind::Place, Self::place_id(target), text)
     }
 
     pub(super) fn gate(

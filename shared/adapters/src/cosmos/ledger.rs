@@ -57,7 +57,7 @@ impl CosmosLedger {
         };
     }
 
-    async fn state(&self, workload: &WorkloadId) -> Result<Option<(WorkloadState, Etag)>, StoreError> {
+    async fn stored_state(&self, workload: &WorkloadId) -> Result<Option<(WorkloadState, Etag)>, StoreError> {
         let stored = self.account.read(LEDGER_CONTAINER, workload.as_str(), STATE_ID).await?;
         let Some(stored) = stored else { return Ok(None) };
         let state = rules::decode(LEDGER, "state", STATE_SCHEMA, stored.text.as_bytes())?;
@@ -67,7 +67,7 @@ impl CosmosLedger {
     /// The view, and what it says of ETags.
     async fn look(&self, workload: &WorkloadId, items_max: usize) -> Result<(LedgerView, Known), StoreError> {
         // The state first: if somebody commits in between, the steps are newer than it, and the next commit conflicts.
-        let state = self.state(workload).await?;
+        let state = self.stored_state(workload).await?;
         let query = range(STEPS_AND_ITEMS, Place::STEPS, Place::ITEMS_END)?;
         let enough = |found: &[Stored]| found.iter().filter(|d| d.kind == Kind::Item).count() > items_max;
         let found = self.account.query(LEDGER_CONTAINER, workload.as_str(), query, enough).await?;
@@ -85,7 +85,7 @@ impl CosmosLedger {
                     known.items.insert(item.id.clone(), (item.event_at, stored.etag));
                     inbox.insert(InboxKey::of(&item), item);
                 }
-                Kind::State | Kind::Consumed | Kind::Audit | Kind::Gate => {}
+                Kind::State | Kind::Consumed | Kind::Audit | Kind::Gate | Kind::Place => {}
             }
         }
         steps.sort_by(|a, b| a.step.id.cmp(&b.step.id));
@@ -156,7 +156,7 @@ impl CosmosLedger {
 
     /// Whether the current state is this very commit.
     async fn is_stored(&self, transition: &Transition) -> Result<bool, StoreError> {
-        let state = self.state(&transition.state.workload).await?;
+        let state = self.stored_state(&transition.state.workload).await?;
         Ok(state.is_some_and(|(state, _)| {
             state.operation == transition.state.operation && state.generation == transition.state.generation
         }))
@@ -213,6 +213,10 @@ impl Ledger for CosmosLedger {
         let (view, known) = self.look(workload, items_max).await?;
         self.remember(workload, Some(known));
         Ok(view)
+    }
+
+    async fn state(&self, workload: &WorkloadId) -> Result<Option<WorkloadState>, StoreError> {
+        Ok(self.stored_state(workload).await?.map(|(state, _)| state))
     }
 
     async fn append(&self, workload: &WorkloadId, items: &[InboxItem]) -> Result<usize, StoreError> {

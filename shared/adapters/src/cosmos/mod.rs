@@ -12,6 +12,7 @@ pub mod emulator;
 mod gates;
 mod known;
 mod ledger;
+mod places;
 
 pub use account::{Connect, CosmosAccount, CosmosSettings};
 pub use audit::CosmosAudit;
@@ -19,3 +20,4 @@ pub use charges::{Charge, Charges, Kind};
 pub use document::record_in;
 pub use gates::CosmosGates;
 pub use ledger::CosmosLedger;
+pub use places::CosmosPlaces;

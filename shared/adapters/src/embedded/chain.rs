@@ -302,7 +302,7 @@ mod tests {
             steps: serde_json::Value::Null,
             explanation: serde_json::Value::Null,
             consumed: vec![],
-            situation: serde_json::json!({"rps": 1.5, "a": null}),
+            situation: domain::canonical::JsonText::of(&serde_json::json!({"rps": 1.5, "a": null})),
             policy_hash: "00".to_owned(),
             hash: String::new(),
         }

@@ -7,6 +7,7 @@ mod file;
 mod gates;
 mod ledger;
 mod lines;
+mod places;
 #[cfg(test)]
 mod temporary;
 
@@ -14,3 +15,4 @@ pub use audit::EmbeddedAudit;
 pub use chain::{ChainWalk, walk_lines};
 pub use gates::{EmbeddedGateReader, EmbeddedGates};
 pub use ledger::EmbeddedLedger;
+pub use places::EmbeddedPlaces;

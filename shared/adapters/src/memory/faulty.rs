@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use async_trait::async_trait;
 use domain::audit::AuditRecord;
 use domain::audit_line::{AuditLine, AuditQuery};
+use domain::state::WorkloadState;
 use domain::{
     GateDocument, InboxItem, ItemId, StampId, Step, StepId, StoredStep, Timestamp, Transition, WorkloadId,
 };
@@ -97,6 +98,11 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
     async fn load(&self, workload: &WorkloadId, items_max: usize) -> Result<LedgerView, StoreError> {
         self.switch.admit(rules::LEDGER)?;
         self.inner.load(workload, items_max).await
+    }
+
+    async fn state(&self, workload: &WorkloadId) -> Result<Option<WorkloadState>, StoreError> {
+        self.switch.admit(rules::LEDGER)?;
+        self.inner.state(workload).await
     }
 
     async fn append(&self, workload: &WorkloadId, items: &[InboxItem]) -> Result<usize, StoreError> {

@@ -80,7 +80,7 @@ impl Ledger for MemoryLedger {
             Documents::Proven => {
                 rules::prepare(transition)?.steps.into_iter().map(|(step, _)| step).collect()
             }
-            Documents::Trusted => rules::steps_written(transition),
+            Documents::Trusted => transition.steps_written().collect(),
         };
         self.with(&transition.state.workload, |partition| {
             Ok(match rules::judge(transition, partition)? {

@@ -5,9 +5,11 @@ mod audit;
 pub mod faulty;
 mod gates;
 mod ledger;
+mod places;
 pub mod rules;
 
 pub use audit::MemoryAudit;
 pub use gates::MemoryGates;
 pub use ledger::MemoryLedger;
+pub use places::MemoryPlaces;
 pub use rules::{COMMIT_BYTES_MAX, COMMIT_OPERATIONS_MAX, DOCUMENT_BYTES_MAX, GATE_BYTES_MAX};

@@ -139,7 +139,7 @@ pub fn prepare(transition: &Transition) -> Result<Prepared, StoreError> {
     check_form(transition)?;
     let state = encode(LEDGER, "state", STATE_SCHEMA, &transition.state)?;
     let mut steps = Vec::with_capacity(transition.steps.len());
-    for stored in steps_written(transition) {
+    for stored in transition.steps_written() {
         let document = encode(LEDGER, "step", STEP_SCHEMA, &stored)?;
         steps.push((stored, document));
     }
@@ -157,15 +157,6 @@ pub fn prepare(transition: &Transition) -> Result<Prepared, StoreError> {
         ));
     }
     Ok(Prepared { state, steps, audit })
-}
-
-/// The steps of a transition at the versions that they will have.
-pub(crate) fn steps_written(transition: &Transition) -> Vec<StoredStep> {
-    let stored = |write: &domain::StepWrite| StoredStep {
-        version: write.expected.unwrap_or(0) + 1,
-        step: write.step.clone(),
-    };
-    transition.steps.iter().map(stored).collect()
 }
 
 /// Judges a prepared transition against the ledger as it is.

@@ -355,7 +355,7 @@ pub struct Speaker {
 pub struct NotifyTarget {
     /// For the reader.
     pub name: String,
-    /// Where they are posted.
+    /// Where they are posted; or `env:NAME`, the setting that holds the address, for one that is itself a secret.
     pub url: String,
     /// How they are written: CloudEvents where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -363,6 +363,34 @@ pub struct NotifyTarget {
     /// The address of the operator's page, up to `operator`, for links in a chat's message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
+    /// How we show who we are; not at all where nothing is said, as for a webhook whose address is the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<NotifyAuth>,
+    /// For `event-grid-key`: `env:NAME`, the setting that holds the topic's access key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// How a notification target knows us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotifyAuth {
+    /// An Event Grid topic's access key, in the header `aeg-sas-key`.
+    EventGridKey,
+    /// Our own identity: a Microsoft Entra token for Event Grid. It needs the role "EventGrid Data Sender" on the topic.
+    Entra,
+}
+
+impl NotifyTarget {
+    /// Settings of the environment that this target names: its address, its key.
+    pub fn settings(&self) -> impl Iterator<Item = &str> {
+        [Some(self.url.as_str()), self.key.as_deref()].into_iter().flatten().filter_map(Self::setting)
+    }
+
+    /// The setting that a value names, if it is no value itself.
+    pub fn setting(value: &str) -> Option<&str> {
+        value.strip_prefix("env:")
+    }
 }
 
 /// How a notification is written.
@@ -395,11 +423,11 @@ impl Policy {
 }
 
 impl Speaker {
-    fn matches(&self, source: &str) -> bool {
-        let (ours, theirs) = (self.source.to_ascii_lowercase(), source.trim().to_ascii_lowercase());
+    pub(crate) fn matches(&self, source: &str) -> bool {
+        let (ours, theirs) = (self.source.as_str(), source.trim());
         match ours.strip_suffix('*') {
-            Some(start) => theirs.starts_with(start),
-            None => ours == theirs,
+            Some(start) => theirs.get(..start.len()).is_some_and(|theirs| theirs.eq_ignore_ascii_case(start)),
+            None => ours.eq_ignore_ascii_case(theirs),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Policy, Span};
+use super::{NotifyAuth, NotifyTarget, Policy, Span};
 use crate::EvidenceClass;
 
 /// The shortest lifetime of a gate document: a controller region may be out for hours (DESIGN.md, "The gate's life").
@@ -28,6 +28,7 @@ pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
         found.push(("drift.reassert_max", why));
     }
     speakers(policy, &mut found);
+    targets(policy, &mut found);
     found
 }
 
@@ -131,6 +132,33 @@ fn ramp(policy: &Policy, found: &mut Vec<Finding>) {
     }
     if policy.ramp.load_factor_max <= 1.0 {
         found.push(("ramp.load_factor_max", "must be over 1".into()));
+    }
+}
+
+fn targets(policy: &Policy, found: &mut Vec<Finding>) {
+    for target in &policy.notify {
+        let name = &target.name;
+        if policy.notify.iter().filter(|other| other.name == *name).count() > 1 {
+            found.push((
+                "notify.name",
+                format!("{name:?} names two targets: each keeps its place by its name"),
+            ));
+        }
+        match (target.auth, target.key.as_deref()) {
+            (Some(NotifyAuth::EventGridKey), None) => {
+                found.push((
+                    "notify.key",
+                    format!("{name:?} needs env:NAME, the setting that holds the topic's key"),
+                ));
+            }
+            (_, Some(key)) if NotifyTarget::setting(key).is_none() => {
+                found.push((
+                    "notify.key",
+                    format!("{name:?} holds the key itself: write env:NAME and set NAME to it"),
+                ));
+            }
+            _ => {}
+        }
     }
 }
 

@@ -36,7 +36,7 @@ fn latched(policy: Policy) -> Story {
 /// What the audit says that somebody else did.
 fn told(story: &Story) -> Vec<String> {
     let notes = story.records.iter().flat_map(|record| {
-        serde_json::from_value::<Vec<FoldNote>>(record.situation["notes"].clone()).unwrap()
+        serde_json::from_value::<Vec<FoldNote>>(record.situation.to_value()["notes"].clone()).unwrap()
     });
     notes
         .filter_map(|note| match note {

@@ -68,6 +68,21 @@ fn what_happened_before_the_horizon_is_refused_audibly() {
 }
 
 #[test]
+fn the_state_remembers_events_for_the_horizon_and_its_own_runs_for_minutes() {
+    let mut story = Story::calm(2);
+    let mut items = Vec::new();
+    for (id, hours) in [("alert:1", 25), ("alert:2", 23), ("run:stamps:1", 1), ("run:stamps:2", 0)] {
+        let event_at = story.now.before(Duration::from_secs(hours * 3_600));
+        let body = ItemBody::Observed { signals: vec![], facts: Default::default() };
+        items.push(InboxItem { id: id.into(), event_at, received_at: story.now, body });
+    }
+    let now = story.now;
+    fold(&mut story.state, &mut story.steps, &items, &story.policy, now);
+    let seen = |id: &str| story.state.seen.contains_key(&crate::ItemId::from(id));
+    assert_eq!(["alert:1", "alert:2", "run:stamps:1", "run:stamps:2"].map(seen), [false, true, false, true]);
+}
+
+#[test]
 fn as_of_never_goes_back() {
     let mut story = Story::calm(2);
     let before = story.state.as_of;
@@ -276,7 +291,7 @@ fn a_record_cannot_pretend_to_have_decided_nothing() {
     emptied.decision["assessments"] = json!({});
     assert_eq!(replay(&emptied.clone().sealed(), &story.policy), different);
     // Its cases put back too: it still planned steps.
-    let situation: crate::decide::Situation = serde_json::from_value(cordon.situation.clone()).unwrap();
+    let situation: crate::decide::Situation = cordon.situation.read().unwrap();
     emptied.decision["cases"] = serde_json::to_value(&situation.state.cases).unwrap();
     emptied.decision["last_removal_at"] = serde_json::to_value(situation.state.last_removal_at).unwrap();
     assert_eq!(replay(&emptied.sealed(), &story.policy), different);

@@ -1,5 +1,6 @@
 //! The decision core as tables: a world, some time, and what must have been decided.
 
+mod values;
 mod leaving;
 mod guards;
 mod returning;
