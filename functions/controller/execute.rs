@@ -181,7 +181,9 @@ async fn look_at(
 ) -> StepResult {
     let address = OperationUrl::new(operation);
     match controller.azure.arm.poll(&address).await {
-        Ok(OperationStatus::Running { retry_after }) => accepted(&address, retry_after, now),
+        Ok(OperationStatus::Running { retry_after, moved }) => {
+            accepted(moved.as_ref().unwrap_or(&address), retry_after, now)
+        }
         Ok(OperationStatus::Succeeded) => {
             match (&step.effect, state.topology.stamps.get(step.effect.stamp())) {
                 (Effect::SetOrigin { enabled, .. }, Some(stamp)) => match ResourceId::parse(&stamp.origin_id)

@@ -8,7 +8,7 @@ use cordon::assemble::StoreKind;
 use cordon::drill::{self, DrillOptions, HandlerKind, Moment, Played, Quiet, Report, SHIPPED_POLICY};
 use domain::StampId;
 use domain::state::StampCase;
-use simulator::{Measurements, Scenario, builtin};
+use simulator::{ComputeKind, Measurements, Scenario, builtin};
 
 /// A built-in scenario.
 ///
@@ -17,6 +17,26 @@ use simulator::{Measurements, Scenario, builtin};
 pub fn scenario(name: &str) -> Scenario {
     let (_, text) = builtin().iter().find(|(known, _)| *known == name).expect("a built-in scenario");
     Scenario::from_toml(text).expect("a built-in scenario is valid")
+}
+
+/// How long the short drill of a lever lasts, in seconds: loss at minute 10, back at minute 20, fully serving within the hour and
+/// a half after.
+const LEVER_DURATION_S: u32 = 7_200;
+
+/// `hard-loss`, shortened, with this kind of compute in both regions.
+///
+/// # Panics
+/// Never: the scenario is built in.
+pub fn lever(compute: ComputeKind) -> Scenario {
+    let mut scenario = scenario("hard-loss");
+    scenario.duration_s = LEVER_DURATION_S;
+    for fault in &mut scenario.faults {
+        fault.until_s = fault.until_s.map(|_| 1_200);
+    }
+    for stamp in &mut scenario.stamps {
+        stamp.compute = compute;
+    }
+    scenario
 }
 
 /// Seed 1, the shipped policy, everything in memory and in this process.

@@ -85,7 +85,12 @@ async fn known_tokens_get_the_known_answers() {
             let answer = status(&callers, caller, case["token"].as_str(), now).await;
             assert_eq!(answer, expected, "{name} at the webhook of {who}");
         }
+        println!(
+            "{name}: {} alone takes it",
+            case["expect"].as_str().filter(|who| *who != "refused").unwrap_or("nobody")
+        );
     }
+    println!("{} known tokens, two webhooks each", tokens.len());
     assert_eq!(
         authority.reads.load(Ordering::Relaxed),
         1,

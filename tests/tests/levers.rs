@@ -4,21 +4,6 @@
 use simulator::ComputeKind;
 use tests::drills;
 
-/// Loss at minute 10, back at minute 20, fully serving within the hour and a half after.
-const DURATION_S: u32 = 7_200;
-
-async fn drill(compute: ComputeKind) -> drills::Run {
-    let mut scenario = drills::scenario("hard-loss");
-    scenario.duration_s = DURATION_S;
-    for fault in &mut scenario.faults {
-        fault.until_s = fault.until_s.map(|_| 1_200);
-    }
-    for stamp in &mut scenario.stamps {
-        stamp.compute = compute;
-    }
-    drills::run(&drills::options(scenario)).await
-}
-
 #[tokio::test]
 async fn each_kind_of_compute_is_enlarged_by_its_own_lever() {
     for (compute, path) in [
@@ -27,7 +12,7 @@ async fn each_kind_of_compute_is_enlarged_by_its_own_lever() {
         (ComputeKind::AgentPool, "/microsoft.containerservice/managedclusters/"),
         (ComputeKind::ContainerApp, "/microsoft.app/containerapps/"),
     ] {
-        let run = drill(compute).await;
+        let run = drills::run(&drills::options(drills::lever(compute))).await;
         assert!(run.report.audit.chain_holds, "{compute:?}");
         let raised = run.effects("raise_floor");
         assert!(raised.iter().any(|(_, stamp)| stamp == "centralus"), "{compute:?}: {raised:?}");

@@ -84,6 +84,7 @@ impl House {
             audit: audit.clone(),
             azure: azure_out_of_reach(),
             cadence: cordon::controller::Cadence::default(),
+            gates_read: cordon::controller::GatesRead::default(),
             instance: "test".into(),
         });
         Self { controller, audit, clock, got, moody }
@@ -131,7 +132,7 @@ fn record(seq: u64) -> AuditRecord {
         // The fifth is only observed, and calls nobody.
         explanation: if seq == 5 { json!({ "notices": ["observed"] }) } else { Value::Null },
         consumed: vec![],
-        situation: json!({"large": true}),
+        situation: domain::canonical::JsonText::of(&json!({"large": true})),
         policy_hash: String::new(),
         hash: String::new(),
     }

@@ -17,7 +17,8 @@ const HELP: &str = "\
 cargo xtask <task>
 
   test                        everything that CI runs, in its order; stops at the first failure
-  verify                      infra/ against the code, with tools that it installs; needs python3
+  verify [STAGE..]            infra/ and our own parts against tools and components of others, which it installs; needs
+                              python3, node and npm (names of stages: these alone)
   browser [--shots]           an operator's journeys in a real browser; needs node, npm and Chromium
                               (--shots: the README's screenshots into docs/ instead)
   package [options]           stages a function app into target/package
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first().map(|(task, rest)| (task.as_str(), rest)) {
         Some(("test", [])) => test::run_task(),
-        Some(("verify", [])) => verify::run_task(),
+        Some(("verify", only)) => verify::run_task(only),
         Some(("browser", rest)) => browser::run_task(rest),
         Some(("package", rest)) => package::run_task(rest),
         Some(("deploy", rest)) => deploy::run_task(rest),

@@ -19,6 +19,8 @@ use crate::world::{SimResourceIds, StampResourceIds, World};
 
 /// Where ARM lives; the URLs in its answers are absolute.
 pub(crate) const MANAGEMENT: &str = "https://management.azure.com";
+/// What every answer of ARM is.
+pub(crate) const CONTENT_TYPE: &str = "application/json; charset=utf-8";
 /// What a throttled caller is told to wait, in seconds. Assumed; ARM's buckets refill within seconds.
 const THROTTLE_RETRY_S: u32 = 17;
 

@@ -12,7 +12,7 @@ use axum::routing::get;
 use domain::StampId;
 use serde_json::{Value, json};
 
-use crate::arm::{self, ArmRequest, ArmResponse};
+use crate::arm::{self, ArmRequest, ArmResponse, CONTENT_TYPE};
 use crate::draw::{About, entity};
 use crate::health::{HealthEndpoint, HealthRequest};
 use crate::recorder::Recorder;
@@ -262,12 +262,8 @@ fn header_pairs(headers: &HeaderMap) -> Vec<(String, String)> {
 
 fn arm_response(response: &ArmResponse) -> Response {
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut http = (
-        status,
-        [("content-type", "application/json; charset=utf-8")],
-        Body::from(response.body.to_string()),
-    )
-        .into_response();
+    let mut http =
+        (status, [("content-type", CONTENT_TYPE)], Body::from(response.body.to_string())).into_response();
     for (name, value) in &response.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             http.headers_mut().insert(name, value);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use domain::Timestamp;
 use serde_json::{Value, json};
 
-use crate::arm::{ArmRequest, ArmResponse, MANAGEMENT};
+use crate::arm::{ArmRequest, ArmResponse, CONTENT_TYPE, MANAGEMENT};
 
 /// Exchanges kept in memory and written, at most: a day of a busy controller.
 const EXCHANGES_MAX: usize = 200_000;
@@ -78,6 +78,8 @@ fn document(request: &ArmRequest, response: &ArmResponse) -> Value {
         let secret = name.eq_ignore_ascii_case("authorization");
         (name.clone(), json!(if secret { "Bearer REDACTED" } else { value.as_str() }))
     };
+    let mut answered: serde_json::Map<_, _> = response.headers.iter().map(shown).collect();
+    answered.insert("content-type".to_owned(), json!(CONTENT_TYPE));
     let mut document = json!({
         "liveRequest": {
             "method": request.method,
@@ -86,7 +88,7 @@ fn document(request: &ArmRequest, response: &ArmResponse) -> Value {
         },
         "liveResponse": {
             "statusCode": response.status.to_string(),
-            "headers": response.headers.iter().map(shown).collect::<serde_json::Map<_, _>>(),
+            "headers": answered,
             "body": response.body
         }
     });

@@ -89,8 +89,10 @@ const CASES: [(Sent, End); 47] = [
     (Put("nonretryerror/putasync/retry/400"), Failed),
     (Post("nonretryerror/post", "400"), Error),
     (Post("nonretryerror/post/202/retry", "400"), Failed),
-    (Put("error/putasync/retry/nostatus"), Error),
-    (Put("error/putasync/retry/nostatuspayload"), Error),
+    // Microsoft's clients fail here. Ours takes an answer without a status for the end, as App Service's addresses need it,
+    // and then reads back what was written.
+    (Put("error/putasync/retry/nostatus"), Succeeded),
+    (Put("error/putasync/retry/nostatuspayload"), Succeeded),
     (Put("error/put/200/invalidjson"), Error),
     (Put("error/putasync/retry/invalidheader"), Error),
     (Put("error/putasync/retry/invalidjsonpolling"), Error),
@@ -150,9 +152,13 @@ async fn play(arm: &ArmClient, sent: Sent) -> (End, String) {
 }
 
 async fn follow(arm: &ArmClient, operation: &OperationUrl) -> (End, String) {
+    let mut operation = operation.clone();
     for _ in 0..LOOKS_MAX {
-        match arm.poll(operation).await {
-            Ok(OperationStatus::Running { .. }) => tokio::time::sleep(Duration::from_millis(5)).await,
+        match arm.poll(&operation).await {
+            Ok(OperationStatus::Running { moved, .. }) => {
+                operation = moved.unwrap_or(operation);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             Ok(OperationStatus::Succeeded) => return (Succeeded, String::new()),
             Ok(OperationStatus::Failed { code, message }) => return (Failed, format!("{code}: {message}")),
             Err(error) => return (Error, error.to_string()),

@@ -41,6 +41,14 @@ pub async fn ledger_conformance<L: Ledger>(make: impl Fn() -> L) {
     concurrency::survives_a_lost_answer(make()).await;
 }
 
+/// The rules of the ledger that need single operations alone, for an account whose batch is not atomic.
+pub async fn single_operation_conformance<L: Ledger>(make: impl Fn() -> L) {
+    ledger::is_empty_at_first(&make()).await;
+    ledger::takes_an_item_in_once(&make()).await;
+    ledger::drains_urgent_items_first_then_by_time_and_id(&make()).await;
+    concurrency::eight_deliveries_are_one_item(make()).await;
+}
+
 /// The rules of the gates. `make` gives a store without any.
 pub async fn gate_conformance<G: GateStore>(make: impl Fn() -> G) {
     gates::has_none_at_first(&make()).await;
@@ -61,4 +69,11 @@ pub async fn audit_conformance<A: AuditStore>(make: impl Fn() -> A) {
     audit::never_overwrites(&make()).await;
     audit::keeps_both_sides_of_a_fork(&make()).await;
     audit::lists_in_pages_and_by_workload(&make()).await;
+}
+
+/// The rules of the audit that look at one workload, for an account that reads a query of one partition over all of them.
+pub async fn one_workload_audit_conformance<A: AuditStore>(make: impl Fn() -> A) {
+    audit::stores_a_record_once(&make()).await;
+    audit::never_overwrites(&make()).await;
+    audit::keeps_both_sides_of_a_fork(&make()).await;
 }

@@ -13,6 +13,10 @@ use super::arm::{Accepted, ArmClient, ArmError, ResourceId};
 /// The tag with what is needed to give the floor back.
 pub const TAG: &str = "cordon:floor";
 
+/// What an agent pool says about itself and the specification forbids to send back (`readOnly`).
+const POOL_READ_ONLY: [&str; 5] =
+    ["currentOrchestratorVersion", "eTag", "nodeImageVersion", "provisioningState", "status"];
+
 /// What carries a stamp's instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compute {
@@ -242,8 +246,11 @@ impl Scaled {
         let version = self.compute.api_version();
         match self.compute {
             Compute::AgentPool => {
-                let mut body = self.body.clone();
-                let properties = &mut body["properties"];
+                let mut properties = self.body["properties"].clone();
+                let etag = properties["eTag"].as_str().unwrap_or("*").to_owned();
+                if let Some(properties) = properties.as_object_mut() {
+                    properties.retain(|name, _| !POOL_READ_ONLY.contains(&name.as_str()));
+                }
                 properties["minCount"] = json!(minimum);
                 properties["maxCount"] = json!(maximum);
                 // A count outside of the bounds is refused; and a floor is to be there at once.
@@ -256,7 +263,7 @@ impl Scaled {
                     None => tags.remove(TAG),
                 };
                 properties["tags"] = Value::Object(tags);
-                let etag = properties["eTag"].as_str().unwrap_or("*").to_owned();
+                let body = json!({ "properties": properties });
                 Ok(arm.put_if_match(&self.id, version, &body, &etag).await?)
             }
             Compute::ContainerApp => {
@@ -264,7 +271,11 @@ impl Scaled {
                 let mut tags = Map::new();
                 tags.insert(TAG.to_owned(), tag.map_or(Value::Null, Value::String));
                 let scale = json!({ "minReplicas": minimum, "maxReplicas": maximum });
-                let body = json!({ "tags": tags, "properties": { "template": { "scale": scale } } });
+                let mut body = json!({ "tags": tags, "properties": { "template": { "scale": scale } } });
+                // The specification wants it in a PATCH too; it is the same and changes nothing.
+                if let Some(location) = self.body.get("location") {
+                    body["location"] = location.clone();
+                }
                 Ok(arm.patch(&self.id, version, &body).await?)
             }
         }
@@ -281,8 +292,8 @@ mod tests {
 
     fn pool(minimum: u32, tag: Option<&str>) -> Value {
         let tags = tag.map_or(json!({ "owner": "web" }), |tag| json!({ "owner": "web", TAG: tag }));
-        json!({ "id": POOL, "properties": {
-            "count": 4, "minCount": minimum, "maxCount": 10, "enableAutoScaling": true, "vmSize": "Standard_D4s_v5",
+        json!({ "id": POOL, "name": "web", "type": "Microsoft.ContainerService/managedClusters/agentPools", "properties": {
+            "provisioningState": "Succeeded", "nodeImageVersion": "x", "count": 4, "minCount": minimum, "maxCount": 10, "enableAutoScaling": true, "vmSize": "Standard_D4s_v5",
             "eTag": "\"7\"", "tags": tags
         }})
     }
@@ -312,7 +323,11 @@ mod tests {
         let sent = script.sent().pop().unwrap();
         assert!(sent.line.starts_with("PUT "), "{}", sent.line);
         assert_eq!(sent.headers.get_optional_str(&"if-match".into()), Some("\"7\""));
+        assert_eq!(sent.body.as_object().map(Map::len), Some(1), "{}", sent.body);
         let properties = &sent.body["properties"];
+        for name in POOL_READ_ONLY {
+            assert!(properties.get(name).is_none(), "{name} is read-only");
+        }
         assert_eq!((&properties["minCount"], &properties["maxCount"]), (&json!(8), &json!(10)));
         assert_eq!((&properties["count"], &properties["vmSize"]), (&json!(8), &json!("Standard_D4s_v5")));
         let tag = properties["tags"][TAG].as_str().unwrap();
@@ -345,7 +360,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_container_app_is_merged_and_its_revision_counted() {
-        let app = json!({ "id": APP, "properties": {
+        let app = json!({ "id": APP, "location": "East US 2", "properties": {
             "latestRevisionName": "api--7", "template": { "scale": { "maxReplicas": 20 } }
         }});
         let revision = json!({ "properties": { "replicas": 5 } });
@@ -358,6 +373,7 @@ mod tests {
         let _accepted = scaled.set(&arm, &floor).await.unwrap();
         let sent = script.sent().pop().unwrap();
         assert!(sent.line.starts_with("PATCH "), "{}", sent.line);
+        assert_eq!(sent.body["location"], "East US 2");
         let scale = &sent.body["properties"]["template"]["scale"];
         assert_eq!(scale, &json!({ "minReplicas": 25, "maxReplicas": 25 }));
         assert_eq!(OurFloor::parse(sent.body["tags"][TAG].as_str().unwrap()), Some(floor));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use azure_core::http::{AsyncRawResponse, Request, Url};
 pub use azure_data_cosmos::fault_injection;
 use azure_data_cosmos::fault_injection::FaultInjectionRule;
 use azure_data_cosmos::{
@@ -117,9 +118,49 @@ impl CosmosEmulator {
         &self.regions
     }
 
+    /// Where the account is to a client that speaks to its write region.
+    ///
+    /// # Errors
+    /// Never for the names that it was made with.
+    pub fn endpoint(&self) -> azure_data_cosmos::Result<Url> {
+        let write_region = self.regions.first().copied().unwrap_or_default();
+        Ok(address(write_region).parse::<AccountEndpoint>()?.into_url())
+    }
+
+    /// Answers one request below [`endpoint`](Self::endpoint) as the service does over HTTP: for a front that clients of
+    /// other makers can speak to.
+    ///
+    /// # Errors
+    /// When nothing came back.
+    pub async fn answer(&self, request: &Request) -> azure_data_cosmos::Result<AsyncRawResponse> {
+        self.http.execute_request(request).await
+    }
+
     /// The emulator's own hooks: regions going offline, failover, replication that pauses.
     pub fn store(&self) -> Arc<EmulatorStore> {
         self.http.store()
+    }
+}
+
+/// An account in an emulator of another maker, which speaks plain HTTP on loopback.
+///
+/// # Errors
+/// When the address is none.
+pub fn account_over_http(endpoint: &str, database: String) -> azure_data_cosmos::Result<CosmosAccount> {
+    Ok(CosmosAccount::with(Box::new(OverHttp { endpoint: endpoint.parse()? }), database))
+}
+
+struct OverHttp {
+    endpoint: AccountEndpoint,
+}
+
+#[async_trait]
+impl Connect for OverHttp {
+    async fn connect(&self) -> azure_data_cosmos::Result<CosmosClient> {
+        let key = azure_core::credentials::Secret::new(KEY);
+        let account = AccountReference::with_authentication_key(self.endpoint.clone(), key);
+        let runtime = CosmosRuntimeBuilder::new().build().await?;
+        CosmosClientBuilder::new().with_runtime(runtime).build(account, routing(None)).await
     }
 }
 

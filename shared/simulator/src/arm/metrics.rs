@@ -65,7 +65,7 @@ pub(super) fn answer(world: &World, resource: &str, request: &ArmRequest) -> Arm
         _ => return not_found(&request.path),
     };
     if world.conditions.metrics_down {
-        return ArmResponse::error(503, "ServiceUnavailable", "The metrics service is not available.");
+        return refused(503, "ServiceUnavailable", "The metrics service is not available.");
     }
     let names = request.parameter("metricnames").unwrap_or_default();
     let mut found = Vec::new();
@@ -74,7 +74,7 @@ pub(super) fn answer(world: &World, resource: &str, request: &ArmRequest) -> Arm
         let Some(metric) = known else {
             let message =
                 format!("Failed to find metric configuration for provider: {namespace}, metric: {name}.");
-            return ArmResponse::error(400, "BadRequest", &message);
+            return refused(400, "BadRequest", &message);
         };
         found.push(metric);
     }
@@ -90,6 +90,11 @@ pub(super) fn answer(world: &World, resource: &str, request: &ArmRequest) -> Arm
         "namespace": namespace,
         "resourceregion": "global"
     }))
+}
+
+/// Azure Monitor's errors are not wrapped in `error`, as its specification says.
+fn refused(status: u16, code: &str, message: &str) -> ArmResponse {
+    ArmResponse { status, headers: Vec::new(), body: json!({ "code": code, "message": message }) }
 }
 
 /// When a minute began, by its number.

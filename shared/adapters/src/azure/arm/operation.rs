@@ -59,6 +59,8 @@ pub enum OperationStatus {
     Running {
         /// When to look again, at most an hour; none if Azure did not say.
         retry_after: Option<Duration>,
+        /// Where to look from now on, if Azure gave another address: keep it in place of the one before.
+        moved: Option<OperationUrl>,
     },
     /// Finished as asked.
     Succeeded,
@@ -86,6 +88,12 @@ const LOCATION: HeaderName = HeaderName::from_static("location");
 
 /// Where to follow a write that was answered with `status` (200–299), `headers` and `body`.
 pub(super) fn follow(status: u16, headers: &Headers, body: &Value) -> Follow {
+    // A 200 that says so itself is done; some services leave the address of an operation in its headers all the same.
+    if status == 200
+        && matches!(of_state(provisioning_state(body), body, None), Some(OperationStatus::Succeeded))
+    {
+        return Follow::Nothing;
+    }
     // Azure-AsyncOperation first: it carries the error of a failed operation, which Location does not always.
     if let Some(address) = headers.get_optional_str(&ASYNC_OPERATION) {
         return Follow::Header(address.to_owned());
@@ -101,6 +109,14 @@ pub(super) fn follow(status: u16, headers: &Headers, body: &Value) -> Follow {
     }
 }
 
+/// Where an operation that is still running is to be followed from now on, if an answer about it says so.
+pub(super) fn moved<'a>(status: u16, headers: &'a Headers, body: &Value) -> Option<&'a str> {
+    // Beside a status, Location is where the result will be.
+    let is_the_operation = body.get("status").is_some();
+    let location = || headers.get_optional_str(&LOCATION).filter(|_| status == 202 && !is_the_operation);
+    headers.get_optional_str(&ASYNC_OPERATION).or_else(location)
+}
+
 /// Reads one answer (200–299) from any of the three kinds of address: of an operation (`status` in the body), of a
 /// result (202 until it is there), of the resource itself (`provisioningState`). The address does not say of which
 /// kind it is, App Service uses the same one for two of them, and their answers do not contradict each other.
@@ -110,7 +126,7 @@ pub(super) fn read_status(status: u16, headers: &Headers, body: &Value) -> Opera
         return said;
     }
     if status == 202 {
-        return OperationStatus::Running { retry_after };
+        return OperationStatus::Running { retry_after, moved: None };
     }
     of_state(provisioning_state(body), body, retry_after).unwrap_or(OperationStatus::Succeeded)
 }
@@ -126,7 +142,7 @@ fn of_state(state: Option<&str>, body: &Value, retry_after: Option<Duration>) ->
             detail.unwrap_or(Detail { code: state.to_owned(), message: String::new() });
         return Some(OperationStatus::Failed { code, message });
     }
-    Some(OperationStatus::Running { retry_after })
+    Some(OperationStatus::Running { retry_after, moved: None })
 }
 
 fn provisioning_state(body: &Value) -> Option<&str> {
