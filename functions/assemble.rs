@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use adapters::azure::arm::{ArmClient, ArmEndpoint};
 use adapters::azure::credential::{CredentialKind, IdentityEnvironment, SharedCredential, credential};
-use adapters::azure::http::http_client;
+use adapters::azure::epoch::BlobEpoch;
+use adapters::azure::http::{HttpClient, http_client};
 use adapters::cosmos::{CosmosAccount, CosmosAudit, CosmosGates, CosmosLedger, CosmosPlaces, CosmosSettings};
 use adapters::embedded::{EmbeddedAudit, EmbeddedGateReader, EmbeddedGates, EmbeddedLedger, EmbeddedPlaces};
+use adapters::epoch::EpochStore;
 use adapters::faulty::{FaultSwitch, FaultyGates, FaultyLedger};
-use adapters::memory::{MemoryAudit, MemoryGates, MemoryLedger, MemoryPlaces};
+use adapters::memory::{MemoryAudit, MemoryEpoch, MemoryGates, MemoryLedger, MemoryPlaces};
 use adapters::{Clock, GateReader, GateStore, ManualClock, SystemClock};
 use anyhow::Context;
 use domain::{Policy, WorkloadId};
@@ -41,7 +43,12 @@ pub enum StoreKind {
     /// In files below this directory.
     Embedded(PathBuf),
     /// In Cordon's own Cosmos DB account.
-    Cosmos(CosmosSettings),
+    Cosmos {
+        /// The account.
+        account: CosmosSettings,
+        /// The blob container that holds the epochs, outside the account.
+        epochs: String,
+    },
     /// In an account that is at hand already: Microsoft's emulator in this process, gone with it.
     Account(CosmosAccount),
 }
@@ -106,7 +113,7 @@ pub fn guarded_controller(
         None => CredentialKind::of(&settings.identity),
     };
     let credential = credential(kind, Arc::clone(&http)).context("build the credential")?;
-    let arm = ArmClient::new(endpoint, Arc::clone(&credential), http);
+    let arm = ArmClient::new(endpoint, Arc::clone(&credential), Arc::clone(&http));
     let direct = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
     let (clock, invocation_clock): (Arc<dyn Clock>, _) = match settings.clock {
         ClockKind::System => (Arc::new(SystemClock), None),
@@ -115,7 +122,7 @@ pub fn guarded_controller(
             (Arc::clone(&manual) as Arc<dyn Clock>, Some(manual))
         }
     };
-    let stores = open(settings, Arc::clone(&credential))?;
+    let stores = open(settings, &credential, &http)?;
     let mut controllers = Vec::new();
     for policy in &settings.policies {
         controllers.push(Arc::new(Controller {
@@ -123,6 +130,7 @@ pub fn guarded_controller(
             clock: Arc::clone(&clock),
             ledger: Arc::clone(&stores.ledger),
             gates: open_gates(settings, &stores, &policy.workload.name)?,
+            epoch: open_epoch(settings, &credential, &http, &policy.workload.name)?,
             audit: Arc::clone(&stores.audit),
             azure: Azure {
                 arm_observed: arm.without_retries(),
@@ -174,7 +182,11 @@ fn taken(error: adapters::StoreError, directory: &Path) -> anyhow::Error {
     ))
 }
 
-fn open(settings: &ControllerSettings, credential: SharedCredential) -> anyhow::Result<Stores> {
+fn open(
+    settings: &ControllerSettings,
+    credential: &SharedCredential,
+    http: &Arc<dyn HttpClient>,
+) -> anyhow::Result<Stores> {
     let ledger_faults = settings.ledger_faults.clone();
     Ok(match &settings.store {
         StoreKind::Memory => Stores {
@@ -197,12 +209,27 @@ fn open(settings: &ControllerSettings, credential: SharedCredential) -> anyhow::
                 account: None,
             }
         }
-        StoreKind::Cosmos(account) => in_account(
-            CosmosAccount::new(account.clone(), credential).context("use the address of Cosmos DB")?,
+        StoreKind::Cosmos { account, .. } => in_account(
+            CosmosAccount::new(account.clone(), Arc::clone(credential), Arc::clone(http))
+                .context("use the address of Cosmos DB")?,
             ledger_faults,
         ),
         StoreKind::Account(account) => in_account(account.clone(), ledger_faults),
     })
+}
+
+/// Only an account with regions needs more than memory: a ledger that is in one place loses no commit.
+fn open_epoch(
+    settings: &ControllerSettings,
+    credential: &SharedCredential,
+    http: &Arc<dyn HttpClient>,
+    workload: &WorkloadId,
+) -> anyhow::Result<Arc<dyn EpochStore>> {
+    let StoreKind::Cosmos { epochs, .. } = &settings.store else {
+        return Ok(Arc::new(MemoryEpoch::new()));
+    };
+    let store = BlobEpoch::new(epochs, workload, Arc::clone(http), Some(Arc::clone(credential)));
+    Ok(Arc::new(store.context("use CORDON_EPOCHS, https://ACCOUNT.blob.core.windows.net/CONTAINER")?))
 }
 
 fn in_account(account: CosmosAccount, ledger_faults: FaultSwitch) -> Stores {
@@ -269,10 +296,10 @@ pub fn gate_readers(place: &GatePlace) -> anyhow::Result<(Arc<dyn GateReader>, A
         GatePlace::Cosmos { account, workload, identity } => {
             let http = http_client(&ArmEndpoint::public_cloud().context("use the public cloud")?)
                 .context("build the HTTP client")?;
-            let credential =
-                credential(CredentialKind::of(identity), http).context("build the credential")?;
+            let credential = credential(CredentialKind::of(identity), Arc::clone(&http))
+                .context("build the credential")?;
             let reader = |settings: CosmosSettings| {
-                let account = CosmosAccount::new(settings, Arc::clone(&credential))
+                let account = CosmosAccount::new(settings, Arc::clone(&credential), Arc::clone(&http))
                     .context("use the address of Cosmos DB")?;
                 anyhow::Ok(Arc::new(CosmosGates::new(account, workload.clone())) as Arc<dyn GateReader>)
             };

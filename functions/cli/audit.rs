@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use domain::audit::{AuditRecord, verify_chain};
 use domain::audit_line::AuditQuery;
+use domain::fork::{Copied, Trunk};
 use domain::judge::{ReplayError, policy_hash, replay};
 use domain::{Policy, StampId, Timestamp};
 
@@ -220,6 +221,8 @@ struct Verified {
     other_policies: BTreeMap<String, u64>,
     not_rerun: u64,
     copied: Option<u64>,
+    /// Records of the copy that the ledger lost in a change of write region, which its chain records.
+    lost: u64,
     records_per_second: f64,
     broken: Vec<String>,
 }
@@ -270,8 +273,8 @@ async fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> 
     let policy = args.source.policy()?;
     let source = args.source.open()?;
     let mut verified = Verified::default();
-    let hashes = chain(&source, policy.as_ref(), &mut verified).await?;
-    compare_copy(&source, &hashes, &mut verified).await?;
+    let trunk = chain(&source, policy.as_ref(), &mut verified).await?;
+    compare_copy(&source, trunk, &mut verified).await?;
     #[expect(clippy::cast_precision_loss, reason = "a rate for the reader")]
     let rate = verified.records as f64 / started.elapsed().as_secs_f64().max(1e-9);
     verified.records_per_second = rate.round();
@@ -283,15 +286,11 @@ async fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> 
     Ok(if verified.broken.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// Walks the ledger's own records; returns their hashes by number.
-async fn chain(
-    source: &Source,
-    policy: Option<&Policy>,
-    verified: &mut Verified,
-) -> anyhow::Result<BTreeMap<u64, String>> {
+/// Walks the ledger's own records; returns what their copy is compared with.
+async fn chain(source: &Source, policy: Option<&Policy>, verified: &mut Verified) -> anyhow::Result<Trunk> {
     // Before the walk: a running process may well write more records meanwhile.
     let stated = source.head().await?;
-    let mut hashes: BTreeMap<u64, String> = BTreeMap::new();
+    let mut trunk = Trunk::default();
     let mut before: Option<(u64, String)> = None;
     loop {
         let after = before.as_ref().map_or(0, |(seq, _)| *seq);
@@ -307,13 +306,15 @@ async fn chain(
         before = Some((last.seq, last.hash.clone()));
         for record in &page {
             verified.records += 1;
-            hashes.insert(record.seq, record.hash.clone());
+            if let Err(error) = trunk.take(record) {
+                verified.broken.push(error.to_string());
+            }
             rerun(record, policy, verified);
         }
     }
     if let Some(stated) = stated.filter(|stated| stated.seq > 0) {
-        let found = match hashes.get(&stated.seq) {
-            Some(hash) if *hash == stated.hash => None,
+        let found = match trunk.hash(stated.seq) {
+            Some(hash) if hash == stated.hash => None,
             Some(_) => Some("has another content than the state remembers"),
             None => Some("is gone: the end of the audit is missing"),
         };
@@ -321,7 +322,7 @@ async fn chain(
             verified.broken.push(format!("record {}, the last when this began, {found}", stated.seq));
         }
     }
-    Ok(hashes)
+    Ok(trunk)
 }
 
 fn rerun(record: &AuditRecord, policy: Option<&Policy>, verified: &mut Verified) {
@@ -339,30 +340,19 @@ fn rerun(record: &AuditRecord, policy: Option<&Policy>, verified: &mut Verified)
 }
 
 /// Holds the append-only copy against the ledger.
-async fn compare_copy(
-    source: &Source,
-    hashes: &BTreeMap<u64, String>,
-    verified: &mut Verified,
-) -> anyhow::Result<()> {
+async fn compare_copy(source: &Source, mut trunk: Trunk, verified: &mut Verified) -> anyhow::Result<()> {
     let mut after = 0;
     while let Some(page) = source.copy(after).await.context("verify the copy")? {
         let copied = verified.copied.get_or_insert(0);
         let Some(last) = page.last() else { break };
         after = last.seq;
         for record in &page {
-            *copied += 1;
-            let seq = record.seq;
-            if record.content_hash() != record.hash {
-                verified.broken.push(format!("the copy of record {seq} was altered"));
-            }
-            match hashes.get(&seq) {
-                Some(hash) if *hash == record.hash => {}
-                Some(_) => verified.broken.push(format!(
-                    "record {seq} differs from its copy: altered, or a fork after a lost write region"
-                )),
-                None if hashes.keys().next().is_some_and(|first| seq < *first) => {}
-                None => {
-                    verified.broken.push(format!("record {seq} is in the copy and no longer in the ledger"))
+            match trunk.compare(record) {
+                Ok(Copied::Same | Copied::Trimmed) => *copied += 1,
+                Ok(Copied::Lost) => verified.lost += 1,
+                Err(error) => {
+                    *copied += 1;
+                    verified.broken.push(error.to_string());
                 }
             }
         }
@@ -402,6 +392,13 @@ fn print(verified: &Verified, policy: Option<&Policy>, out: &mut dyn Write) -> a
             writeln!(out, "{copied} are in the append-only copy, {missing} not yet")?;
         }
         None => writeln!(out, "the append-only copy cannot be read from here")?,
+    }
+    if verified.lost > 0 {
+        writeln!(
+            out,
+            "{} more are in the copy alone: the ledger lost them in a change of write region, which its chain records",
+            verified.lost
+        )?;
     }
     for broken in &verified.broken {
         writeln!(out, "BROKEN: {}", one_line(broken))?;

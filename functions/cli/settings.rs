@@ -10,6 +10,7 @@
 //! | `CORDON_DATA` | controller | the directory of the embedded stores, and of the orders that the command line places |
 //! | `CORDON_COSMOS__accountEndpoint` | both | Cordon's own Cosmos DB account; the host's change feed uses the same setting |
 //! | `CORDON_COSMOS_DATABASE` | both | its database; `cordon` by default |
+//! | `CORDON_EPOCHS` | controller | for `cosmos`: the blob container, outside the account, that holds the ledger's epochs |
 //! | `CORDON_REGION`, `REGION_NAME` | both | the region to read from first; the platform sets the second |
 //! | `CORDON_ARM_BASE`, `CORDON_ARM_LOOPBACK`, `CORDON_ARM_TOKEN` | controller | another cloud, or a simulated Azure |
 //! | `CORDON_INSTANCE` | controller | this process's name in claims and logs |
@@ -107,7 +108,11 @@ pub(super) fn policy_path(environment: &Environment) -> PathBuf {
 pub fn controller_settings(environment: &Environment) -> anyhow::Result<ControllerSettings> {
     let policies = policy_file::read_all(&policy_path(environment))?;
     let store = match place(environment)? {
-        Place::Cosmos(account) => StoreKind::Cosmos(account),
+        Place::Cosmos(account) => {
+            let what = "the blob container that holds the ledger's epochs, outside its account: \
+                        https://ACCOUNT.blob.core.windows.net/CONTAINER";
+            StoreKind::Cosmos { account, epochs: environment.required("CORDON_EPOCHS", what)?.to_owned() }
+        }
         Place::Embedded => {
             let what = "the directory of the ledger, the gates and the audit";
             StoreKind::Embedded(environment.required("CORDON_DATA", what)?.into())

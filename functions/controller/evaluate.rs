@@ -3,22 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use adapters::epoch::Epoch;
 use adapters::{CommitOutcome, LedgerView};
 use domain::decide::{GateRead, Situation};
 use domain::judge::{fold_only, judge, transition};
 use domain::state::{STATE_SCHEMA, WorkloadState};
-use domain::{CONSUMED_MAX, ItemBody, OperationId, StampId, Timestamp, Transition};
+use domain::{CONSUMED_MAX, FIRST_EPOCH, ItemBody, OperationId, StampId, Timestamp, Transition};
 use serde::Serialize;
 
 use super::execute::execute_due;
-use super::{Controller, ControllerError};
+use super::{Controller, ControllerError, epoch};
 
 /// Rounds of load, decide, commit and execute in one invocation: a full inbox of 24 h is 8640 / 80 commits, but an
 /// invocation must end long before the host's time-out, and the next wake-up goes on.
 const ROUNDS_MAX: u32 = 40;
-
-/// The epoch of a ledger whose write region was never seen to change.
-const FIRST_EPOCH: u32 = 1;
 
 /// Our own probes come every 10 s; evidence older than this means that nobody watches.
 const WATCHED_WITHIN: Duration = Duration::from_secs(120);
@@ -48,7 +46,12 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
         let view = controller.ledger.load(&controller.policy.workload.name, CONSUMED_MAX).await?;
         let more = view.more;
         let folded = view.inbox.len();
-        let Some(next) = next_transition(controller, &view, &mut done).await? else {
+        let next = next_transition(controller, &view).await?;
+        let state = next.as_ref().map(|next| &next.state).or(view.state.as_ref());
+        let observed_at = state.and_then(|state| state.observed_at);
+        let now = controller.clock.now();
+        done.watches = observed_at.is_some_and(|at| now.since(at) <= WATCHED_WITHIN);
+        let Some(next) = next else {
             // What was just read is what stands; a claim proves it for its step.
             let Some(state) = view.state else { return Ok(done) };
             if execute_due(controller, &state, &view.steps, &mut done).await? == 0 {
@@ -90,25 +93,42 @@ pub async fn situation(controller: &Controller) -> Result<Situation, ControllerE
     let view = controller.ledger.load(&controller.policy.workload.name, CONSUMED_MAX).await?;
     let now = controller.clock.now();
     let gates = controller.gates_read.read(controller, stamps_of(&view), now).await;
-    gather(controller, &view, gates, now)
+    gather(controller, &view, gates, None, now)
 }
 
 async fn next_transition(
     controller: &Controller,
     view: &LedgerView,
-    done: &mut Evaluation,
 ) -> Result<Option<Transition>, ControllerError> {
     let now = controller.clock.now();
     let stamps = stamps_of(view);
     if let Some(gates) = controller.gates_read.recent(&stamps, &view.steps, now) {
-        let next = next_by(controller, view, gates, now, done)?;
+        let next = next_by(controller, view, gates, None, now)?;
         if next.as_ref().is_none_or(is_evidence_only) {
-            return Ok(next);
+            return in_its_epoch(controller, view, next, now).await;
         }
         // Whatever is recorded, planned or permitted rests on a gate store that was read for it (S8).
     }
     let gates = controller.gates_read.read(controller, stamps, now).await;
-    next_by(controller, view, gates, now, done)
+    let next = next_by(controller, view, gates, None, now)?;
+    in_its_epoch(controller, view, next, now).await
+}
+
+/// The same commit if the epoch is still the state's, and the first of the new one otherwise.
+async fn in_its_epoch(
+    controller: &Controller,
+    view: &LedgerView,
+    next: Option<Transition>,
+    now: Timestamp,
+) -> Result<Option<Transition>, ControllerError> {
+    let Some(next) = next else { return Ok(None) };
+    match epoch::present(controller, view.state.as_ref()).await? {
+        Some(epoch) if epoch.number != next.state.generation.epoch => {
+            let gates = controller.gates_read.read(controller, stamps_of(view), now).await;
+            next_by(controller, view, gates, Some(&epoch), now)
+        }
+        _ => Ok(Some(next)),
+    }
 }
 
 /// What the ledger becomes if the gates are these; none if nothing is to be stored.
@@ -116,14 +136,13 @@ fn next_by(
     controller: &Controller,
     view: &LedgerView,
     gates: BTreeMap<StampId, GateRead>,
+    epoch: Option<&Epoch>,
     now: Timestamp,
-    done: &mut Evaluation,
 ) -> Result<Option<Transition>, ControllerError> {
     let policy = &controller.policy;
     let parent = view.state.as_ref().map(|state| state.generation);
     let consumed: Vec<_> = view.inbox.iter().map(|item| item.id.clone()).collect();
-    let situation = gather(controller, view, gates, now)?;
-    done.watches = situation.state.observed_at.is_some_and(|at| now.since(at) <= WATCHED_WITHIN);
+    let situation = gather(controller, view, gates, epoch, now)?;
     let number = parent.map_or(0, |parent| parent.n);
     let operation = OperationId::new(format!("{}/{number}/{}", controller.instance, now.as_millis()));
     if view.more {
@@ -144,15 +163,25 @@ fn gather(
     controller: &Controller,
     view: &LedgerView,
     gates: BTreeMap<StampId, GateRead>,
+    epoch: Option<&Epoch>,
     now: Timestamp,
 ) -> Result<Situation, ControllerError> {
     let workload = &controller.policy.workload.name;
-    let state = view.state.clone();
-    let state = state.unwrap_or_else(|| WorkloadState::new(workload.clone(), FIRST_EPOCH, now));
+    let first = epoch.map_or(FIRST_EPOCH, |epoch| epoch.number);
+    let state = view.state.clone().unwrap_or_else(|| WorkloadState::new(workload.clone(), first, now));
     if state.schema > STATE_SCHEMA {
         return Err(ControllerError::NewerState { found: state.schema, known: STATE_SCHEMA });
     }
-    Ok(Situation::gather(state, view.steps.clone(), &view.inbox, gates, &controller.policy, now))
+    let after = state.generation;
+    let situation = Situation::gather(state, view.steps.clone(), &view.inbox, gates, &controller.policy, now);
+    Ok(match epoch {
+        Some(epoch) if epoch.number != after.epoch => {
+            let number = epoch.number;
+            let text = format!("epoch {number} began: {}; commits after {after} may be lost", epoch.why);
+            situation.in_epoch(number, &text)
+        }
+        _ => situation,
+    })
 }
 
 fn stamps_of(view: &LedgerView) -> BTreeSet<StampId> {

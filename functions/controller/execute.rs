@@ -14,7 +14,7 @@ use domain::{
 };
 
 use super::evaluate::Evaluation;
-use super::{Controller, ControllerError, floor};
+use super::{Controller, ControllerError, epoch, floor};
 
 /// Wait after an actuator could not be reached.
 const UNREACHABLE_WAIT: Duration = Duration::from_secs(15);
@@ -37,8 +37,12 @@ pub(super) async fn execute_due(
 ) -> Result<usize, ControllerError> {
     let workload = &controller.policy.workload.name;
     let now = controller.clock.now();
+    let due = domain::plan::due(steps, state, &controller.policy, now);
+    if due.is_empty() || !epoch::stands(controller, state).await? {
+        return Ok(0);
+    }
     let mut outcomes = 0;
-    for stored in domain::plan::due(steps, state, &controller.policy, now) {
+    for stored in due {
         // The effects before this one take their time: what was due then may have grown too old meanwhile (S5).
         let now = controller.clock.now();
         if domain::plan::due(std::slice::from_ref(stored), state, &controller.policy, now).is_empty() {

@@ -1,6 +1,7 @@
 //! What the controller's functions call: evaluate, execute, observe. Everything it touches is a port or Azure's HTTP.
 
 mod azure;
+mod epoch;
 mod evaluate;
 mod execute;
 mod floor;
@@ -11,6 +12,7 @@ mod several;
 
 use std::sync::Arc;
 
+use adapters::epoch::EpochStore;
 use adapters::{AuditStore, Clock, GateStore, Ledger, StoreError};
 use domain::Policy;
 
@@ -30,6 +32,8 @@ pub struct Controller {
     pub ledger: Arc<dyn Ledger>,
     /// The gates.
     pub gates: Arc<dyn GateStore>,
+    /// Where the epoch is kept, outside the ledger.
+    pub epoch: Arc<dyn EpochStore>,
     /// The append-only copy of the audit.
     pub audit: Arc<dyn AuditStore>,
     /// ARM, and the way to the stamps.

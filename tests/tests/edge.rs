@@ -51,6 +51,7 @@ fn app(change: impl FnOnce(&mut domain::Policy)) -> (App, Arc<InboxLedger>, Arc<
         clock: clock.clone(),
         ledger: ledger.clone(),
         gates: Arc::new(Gates::default()),
+        epoch: Arc::new(adapters::memory::MemoryEpoch::new()),
         audit: audit.clone(),
         azure: tests::fakes::azure_out_of_reach(),
         cadence: cordon::controller::Cadence::default(),

@@ -3,6 +3,7 @@
 mod clock;
 pub mod cosmos;
 pub mod embedded;
+pub mod epoch;
 pub mod memory;
 mod ports;
 

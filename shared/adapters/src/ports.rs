@@ -7,7 +7,8 @@ use domain::audit::AuditRecord;
 use domain::audit_line::{AuditLine, AuditQuery};
 use domain::state::WorkloadState;
 use domain::{
-    GateDocument, InboxItem, ItemId, StampId, StepId, StoredStep, Timestamp, Transition, WorkloadId,
+    GateDocument, InboxItem, ItemId, RegionName, StampId, StepId, StoredStep, Timestamp, Transition,
+    WorkloadId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// The state alone: what observers and event sources ask for.
     async fn state(&self, workload: &WorkloadId) -> Result<Option<WorkloadState>, StoreError> {
         Ok(self.load(workload, 0).await?.state)
+    }
+
+    /// The region that decides commits at this moment, asked for anew; none where the ledger is in one place, which loses
+    /// no commit that it confirmed. An error while that is not certain: nobody guesses.
+    async fn write_region(&self) -> Result<Option<RegionName>, StoreError> {
+        Ok(None)
     }
 
     /// Appends inbox items. An item whose id is there already, consumed or not, is left alone: a second delivery

@@ -78,6 +78,23 @@ impl AuditRecord {
         self
     }
 
+    /// The last generation known to have stayed, if this is the first record of a new epoch: what was committed between
+    /// the two may have been lost with the ledger's write region.
+    pub fn begins_epoch_after(&self) -> Option<Generation> {
+        /// The rest of a situation is passed over unread.
+        #[derive(Deserialize)]
+        struct Noted {
+            notes: Vec<Value>,
+        }
+        // Asked of every record of a chain, and true of one in a year.
+        if !self.situation.as_str().contains("\"epoch_began\"") {
+            return None;
+        }
+        let noted: Noted = self.situation.read().ok()?;
+        let note = noted.notes.iter().find(|note| note["note"] == "epoch_began")?;
+        serde_json::from_value(note["after"].clone()).ok()
+    }
+
     /// What the hash should be.
     pub fn content_hash(&self) -> String {
         hex(&Sha256::digest(serde_json::to_vec(&Canonical::of(self)).unwrap_or_default()))

@@ -18,7 +18,7 @@ use crate::state::{
     StampCase, WorkloadState,
 };
 use crate::step::{Effect, FailureCode, Step, StepOutcome, StepResult, StepStatus};
-use crate::{EvidenceClass, StampId, StoredStep, Timestamp};
+use crate::{EvidenceClass, Generation, StampId, StoredStep, Timestamp};
 
 /// Event ids remembered, at the most; beyond it the oldest are forgotten and the horizon is shorter than the policy's.
 const SEEN_MAX: usize = 4_000;
@@ -62,6 +62,13 @@ pub enum FoldNote {
     },
     /// A stamp appeared or disappeared.
     TopologyChanged {
+        /// In words.
+        text: String,
+    },
+    /// The ledger's commits may have been lost with its write region: this is the first of a new epoch.
+    EpochBegan {
+        /// The last generation that is known to have stayed.
+        after: Generation,
         /// In words.
         text: String,
     },

@@ -96,6 +96,9 @@ impl RegionName {
     }
 }
 
+/// The first epoch of every ledger.
+pub const FIRST_EPOCH: u32 = 1;
+
 /// The number of a committed state. The epoch rises at each observed change of the ledger's write region, so that a
 /// generation lost in a forced failover is never reused (DESIGN.md, fact 8).
 #[derive(

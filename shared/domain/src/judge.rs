@@ -295,7 +295,8 @@ fn note_in_words(note: &FoldNote) -> String {
         FoldNote::Ordered { text }
         | FoldNote::StepEnded { text }
         | FoldNote::ChangedElsewhere { text }
-        | FoldNote::TopologyChanged { text } => text.clone(),
+        | FoldNote::TopologyChanged { text }
+        | FoldNote::EpochBegan { text, .. } => text.clone(),
         FoldNote::OrderRefused { text } => format!("refused an order: {text}"),
     }
 }

@@ -39,6 +39,7 @@ mod transition;
 pub mod canonical;
 pub mod audit;
 pub mod audit_line;
+pub mod fork;
 pub mod explain;
 
 #[cfg(test)]
@@ -49,7 +50,7 @@ mod tests;
 pub use command::{Command, Order};
 pub use facts::{EnabledState, Facts};
 pub use gate::{GateDocument, GatePosition};
-pub use ids::{Generation, ItemId, OperationId, RegionName, StampId, StepId, WorkloadId};
+pub use ids::{FIRST_EPOCH, Generation, ItemId, OperationId, RegionName, StampId, StepId, WorkloadId};
 pub use policy::Policy;
 pub use signal::{
     EvidenceClass, FailureKind, InboxItem, ItemBody, Measure, NOTE_CHARS_MAX, Refusal, RefusalCode, Scope,

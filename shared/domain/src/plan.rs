@@ -207,9 +207,10 @@ fn gate_wanted(
         std::cmp::Ordering::Equal => {
             let half_over = renewed_at.is_some_and(|at| as_of.since(at) >= lifetime / 2);
             // A document of our generation is what the gate store needs to refuse an attempt that was never heard of.
-            let unfenced = situation.steps.iter().map(|stored| &stored.step).any(|step| {
-                step.effect.stamp() == stamp && may_move_the_gate(step, situation.gates.get(stamp))
-            });
+            let unfenced = situation.may_obey_a_lost_gate(stamp)
+                || situation.steps.iter().map(|stored| &stored.step).any(|step| {
+                    step.effect.stamp() == stamp && may_move_the_gate(step, situation.gates.get(stamp))
+                });
             if !unfenced && (position == GatePosition::Open || !half_over) {
                 return None;
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use adapters::ManualClock;
 use adapters::azure::arm::{ArmClient, ArmEndpoint};
 use adapters::azure::credential::StaticCredential;
-use adapters::memory::{MemoryAudit, MemoryGates, MemoryLedger};
+use adapters::memory::{MemoryAudit, MemoryEpoch, MemoryGates, MemoryLedger};
 use cordon::controller::{
     Azure, Cadence, Controller, ControllerError, DirectClient, Evaluation, GatesRead, evaluate,
 };
@@ -73,6 +73,7 @@ impl Instance {
             clock: clock.clone(),
             ledger: Arc::new(SimLedger { way: way.clone(), inner: ledger.clone() }),
             gates: Arc::new(SimGates { way, inner: gates.clone() }),
+            epoch: Arc::new(MemoryEpoch::new()),
             audit: Arc::new(MemoryAudit::new()),
             azure: Azure { arm: arm.clone(), arm_observed: arm, direct: DirectClient::new(http(), "none") },
             cadence: Cadence::default(),

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_core::error::ErrorKind;
-use azure_core::http::{AsyncRawResponse, HttpClient, Request};
+pub use azure_core::http::HttpClient;
+use azure_core::http::{AsyncRawResponse, Request};
 use url::Url;
 
 use super::arm::ArmEndpoint;

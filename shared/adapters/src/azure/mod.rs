@@ -9,6 +9,7 @@ pub mod arm;
 pub mod autoscale;
 pub mod cosmos_account;
 pub mod credential;
+pub mod epoch;
 pub mod floors;
 pub mod front_door;
 pub mod http;
@@ -18,7 +19,7 @@ pub mod resource_graph;
 pub mod scale_set;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use arm::{Accepted, ArmError};
 use serde::Deserialize;

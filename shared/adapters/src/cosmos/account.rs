@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use azure_core::credentials::TokenCredential;
-use azure_core::http::Etag;
+use azure_core::http::{Etag, HttpClient};
 use azure_data_cosmos::models::{TransactionalBatch, TransactionalBatchResponse};
 use azure_data_cosmos::options::{
     ItemReadOptions, ItemWriteOptions, MaxItemCountHint, OperationOptions, Precondition, QueryOptions,
@@ -24,6 +24,7 @@ use tokio::sync::Mutex;
 
 use super::charges::{Charges, Kind};
 use super::document::{Document, Stored};
+use super::topology::Topology;
 use crate::StoreError;
 use crate::memory::rules;
 
@@ -88,6 +89,9 @@ pub struct CosmosSettings {
 pub trait Connect: Send + Sync + 'static {
     /// A new client.
     async fn connect(&self) -> azure_data_cosmos::Result<CosmosClient>;
+
+    /// The region that takes writes, as the account says at this moment.
+    async fn write_region(&self) -> Result<RegionName, StoreError>;
 }
 
 /// The account, connected to at the first request. Clones share it.
@@ -153,11 +157,16 @@ impl CosmosAccount {
     ///
     /// # Errors
     /// When the address is none.
-    pub fn new(settings: CosmosSettings, credential: Arc<dyn TokenCredential>) -> Result<Self, StoreError> {
+    pub fn new(
+        settings: CosmosSettings,
+        credential: Arc<dyn TokenCredential>,
+        http: Arc<dyn HttpClient>,
+    ) -> Result<Self, StoreError> {
         let endpoint = settings.endpoint.parse();
-        let endpoint =
+        let endpoint: AccountEndpoint =
             endpoint.map_err(|error: CosmosError| rules::unavailable(rules::LEDGER, told(&error)))?;
-        let service = Service { endpoint, credential, near: settings.near };
+        let topology = Topology::new(endpoint.clone().into_url(), Arc::clone(&credential), http);
+        let service = Service { endpoint, credential, near: settings.near, topology };
         Ok(Self::with(Box::new(service), settings.database))
     }
 
@@ -175,6 +184,12 @@ impl CosmosAccount {
     /// What the account charged since the start.
     pub fn charges(&self) -> &Charges {
         &self.0.charges
+    }
+
+    /// The region that takes writes at this moment.
+    pub(super) async fn write_region(&self) -> Result<RegionName, StoreError> {
+        let asked = tokio::time::timeout(CONNECT_LIMIT, self.0.connect.write_region()).await;
+        asked.map_err(|elapsed| rules::unavailable(rules::LEDGER, elapsed))?
     }
 
     /// One document; none if it is not there.
@@ -355,10 +370,15 @@ struct Service {
     endpoint: AccountEndpoint,
     credential: Arc<dyn TokenCredential>,
     near: Option<RegionName>,
+    topology: Topology,
 }
 
 #[async_trait]
 impl Connect for Service {
+    async fn write_region(&self) -> Result<RegionName, StoreError> {
+        self.topology.write_region().await
+    }
+
     async fn connect(&self) -> azure_data_cosmos::Result<CosmosClient> {
         let account = AccountReference::with_credential(self.endpoint.clone(), Arc::clone(&self.credential));
         let runtime = CosmosRuntime::builder().build().await?;

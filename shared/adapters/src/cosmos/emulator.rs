@@ -20,6 +20,9 @@ pub use azure_data_cosmos_driver::in_memory_emulator::{
 use domain::RegionName;
 
 use super::account::{Connect, Container, CosmosAccount, routing};
+use super::topology;
+use crate::StoreError;
+use crate::memory::rules;
 
 /// Any key will do: the emulator checks none.
 const KEY: &str = "dGVzdGtleQ==";
@@ -162,6 +165,19 @@ impl Connect for OverHttp {
         let runtime = CosmosRuntimeBuilder::new().build().await?;
         CosmosClientBuilder::new().with_runtime(runtime).build(account, routing(None)).await
     }
+
+    async fn write_region(&self) -> Result<RegionName, StoreError> {
+        write_region_of_a_new_client(self).await
+    }
+}
+
+/// A new client reads the account's document; the others keep theirs for minutes.
+async fn write_region_of_a_new_client(connect: &impl Connect) -> Result<RegionName, StoreError> {
+    let client =
+        connect.connect().await.map_err(|error| rules::unavailable(rules::LEDGER, error.to_string()))?;
+    let regions = client.cached_account_regions_for_testing().await;
+    let writable = regions.map(|(writable, _)| writable).unwrap_or_default();
+    topology::only(writable.iter().map(|region| region.as_str().to_owned()))
 }
 
 struct Emulated {
@@ -173,6 +189,10 @@ struct Emulated {
 
 #[async_trait]
 impl Connect for Emulated {
+    async fn write_region(&self) -> Result<RegionName, StoreError> {
+        write_region_of_a_new_client(self).await
+    }
+
     async fn connect(&self) -> azure_data_cosmos::Result<CosmosClient> {
         let runtime = match self.faults.as_slice() {
             [] => self.http.runtime_builder(),

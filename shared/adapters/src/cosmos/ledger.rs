@@ -10,7 +10,9 @@ use azure_data_cosmos::options::{BatchDeleteOptions, BatchReplaceOptions, Precon
 use azure_data_cosmos::{CosmosError, Query};
 use domain::audit::AuditRecord;
 use domain::state::{STATE_SCHEMA, WorkloadState};
-use domain::{CONSUMED_MAX, InboxItem, ItemId, Step, StepId, StoredStep, Timestamp, Transition, WorkloadId};
+use domain::{
+    CONSUMED_MAX, InboxItem, ItemId, RegionName, Step, StepId, StoredStep, Timestamp, Transition, WorkloadId,
+};
 
 use super::account::{BatchEnd, Container, CosmosAccount, Written};
 use super::audit::{range, records};
@@ -217,6 +219,10 @@ impl Ledger for CosmosLedger {
 
     async fn state(&self, workload: &WorkloadId) -> Result<Option<WorkloadState>, StoreError> {
         Ok(self.stored_state(workload).await?.map(|(state, _)| state))
+    }
+
+    async fn write_region(&self) -> Result<Option<RegionName>, StoreError> {
+        self.account.write_region().await.map(Some)
     }
 
     async fn append(&self, workload: &WorkloadId, items: &[InboxItem]) -> Result<usize, StoreError> {

@@ -13,6 +13,7 @@ mod gates;
 mod known;
 mod ledger;
 mod places;
+mod topology;
 
 pub use account::{Connect, CosmosAccount, CosmosSettings};
 pub use audit::CosmosAudit;

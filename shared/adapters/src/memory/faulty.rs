@@ -8,7 +8,8 @@ use domain::audit::AuditRecord;
 use domain::audit_line::{AuditLine, AuditQuery};
 use domain::state::WorkloadState;
 use domain::{
-    GateDocument, InboxItem, ItemId, StampId, Step, StepId, StoredStep, Timestamp, Transition, WorkloadId,
+    GateDocument, InboxItem, ItemId, RegionName, StampId, Step, StepId, StoredStep, Timestamp, Transition,
+    WorkloadId,
 };
 
 use super::rules;
@@ -103,6 +104,11 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
     async fn state(&self, workload: &WorkloadId) -> Result<Option<WorkloadState>, StoreError> {
         self.switch.admit(rules::LEDGER)?;
         self.inner.state(workload).await
+    }
+
+    async fn write_region(&self) -> Result<Option<RegionName>, StoreError> {
+        self.switch.admit(rules::LEDGER)?;
+        self.inner.write_region().await
     }
 
     async fn append(&self, workload: &WorkloadId, items: &[InboxItem]) -> Result<usize, StoreError> {

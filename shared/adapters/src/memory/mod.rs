@@ -2,6 +2,7 @@
 //! that every store must keep are in `rules`; the embedded stores use the same ones, so that the two cannot drift.
 
 mod audit;
+mod epoch;
 pub mod faulty;
 mod gates;
 mod ledger;
@@ -9,6 +10,7 @@ mod places;
 pub mod rules;
 
 pub use audit::MemoryAudit;
+pub use epoch::MemoryEpoch;
 pub use gates::MemoryGates;
 pub use ledger::MemoryLedger;
 pub use places::MemoryPlaces;

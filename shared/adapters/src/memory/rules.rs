@@ -48,6 +48,8 @@ pub(crate) const LEDGER: &str = "ledger";
 pub(crate) const GATES: &str = "gate store";
 /// See `LEDGER`.
 pub(crate) const AUDIT: &str = "audit store";
+/// See `LEDGER`.
+pub(crate) const EPOCH: &str = "epoch store";
 
 /// Where an item stands in the inbox: urgent ones first, then by event time and id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,7 +13,7 @@ use crate::capacity;
 use crate::fold::FoldNote;
 use crate::policy::Policy;
 use crate::state::{Cause, Freeze, Stage, StampCase, WorkloadState};
-use crate::{GateDocument, StampId, StoredStep, Timestamp};
+use crate::{FIRST_EPOCH, GateDocument, StampId, StoredStep, Timestamp};
 
 pub(crate) use returning::load_allowed;
 use world::World;
@@ -55,8 +55,30 @@ impl Situation {
         self.concluded.contains(step)
     }
 
+    /// The same in a later epoch: the commit that follows is the first of it, and its record says why.
+    #[must_use]
+    pub fn in_epoch(mut self, epoch: u32, text: &str) -> Self {
+        let after = self.state.generation;
+        self.state.generation.epoch = epoch;
+        self.notes.insert(0, FoldNote::EpochBegan { after, text: crate::note(text) });
+        self
+    }
+
+    /// Whether a stamp may obey a gate document that the ledger lost: until one of this epoch is in force, nobody knows.
+    pub fn may_obey_a_lost_gate(&self, stamp: &StampId) -> bool {
+        let epoch = self.state.generation.epoch;
+        match self.gates.get(stamp) {
+            Some(GateRead::Is { document }) => document.generation.epoch < epoch,
+            Some(GateRead::Absent) => epoch > FIRST_EPOCH,
+            Some(GateRead::Unreadable) | None => false,
+        }
+    }
+
     /// Whether the gate in force lets in anybody at all. One that cannot be read is not counted on (S8).
     pub fn lets_somebody_in(&self, stamp: &StampId) -> bool {
+        if self.may_obey_a_lost_gate(stamp) {
+            return false;
+        }
         match self.gates.get(stamp) {
             Some(GateRead::Is { document }) => crate::gate::effective_percent(document, self.state.as_of) > 0,
             Some(GateRead::Absent) | None => true,

@@ -7,6 +7,7 @@ mod returning;
 mod ledger;
 mod capacity;
 mod modes;
+mod epoch;
 mod explanation;
 mod properties;
 mod stray;
