@@ -432,6 +432,7 @@ module controllerApp 'modules/controller/function-app.bicep' = {
     stampKeyUri: controllerIdentity.outputs.stampKeyUri
     hostAccount: controllerStore.outputs.hostAccount
     packageContainer: controllerStore.outputs.packageContainer
+    epochsContainer: controllerStore.outputs.epochsContainer
     shareAccount: controllerStore.outputs.shareAccount
     shareName: controllerStore.outputs.shareName
     eventHubHost: controllerEvents.outputs.namespaceHost

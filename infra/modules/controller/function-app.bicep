@@ -34,6 +34,9 @@ param hostAccount string
 @description('The container of the packages.')
 param packageContainer string
 
+@description('The container of the ledger\'s epochs.')
+param epochsContainer string
+
 @description('The account with the share.')
 param shareAccount string
 
@@ -206,6 +209,7 @@ var cordonSettings = {
   CORDON_POLICY: '/home/site/wwwroot/policy.toml'
   // State, gates and audit are in Cosmos DB; the share has the orders that the command line places.
   CORDON_LEDGER: 'cosmos'
+  CORDON_EPOCHS: epochsContainer
   CORDON_DATA: '/mounts/cordon'
   CORDON_STAMP_KEY: '@Microsoft.KeyVault(SecretUri=${stampKeyUri})'
   AZURE_CLIENT_ID: identityClientId

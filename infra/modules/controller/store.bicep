@@ -71,6 +71,15 @@ resource packages 'Microsoft.Storage/storageAccounts/blobServices/containers@202
   }
 }
 
+// The ledger's epochs: outside the account whose write region may change, written with If-Match.
+resource epochs 'Microsoft.Storage/storageAccounts/blobServices/containers@2025-01-01' = {
+  parent: blobs
+  name: 'epochs'
+  properties: {
+    publicAccess: 'None'
+  }
+}
+
 resource hostRights 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for role in hostRoles: {
   name: guid(host.id, principalId, role)
   scope: host
@@ -137,6 +146,9 @@ output hostAccount string = host.name
 
 @description('The container that takes the package, as a URL.')
 output packageContainer string = '${host.properties.primaryEndpoints.blob}packages'
+
+@description('The container of the ledger\'s epochs, as a URL.')
+output epochsContainer string = '${host.properties.primaryEndpoints.blob}${epochs.name}'
 
 @description('The account with the share.')
 output shareAccount string = shared.name
