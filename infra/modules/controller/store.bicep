@@ -148,7 +148,7 @@ output hostAccount string = host.name
 output packageContainer string = '${host.properties.primaryEndpoints.blob}packages'
 
 @description('The container of the ledger\'s epochs, as a URL.')
-output epochsContainer string = '${host.properties.primaryEndpoints.blob}${epochs.name}'
+output epochsContainer string = '${host.properties.primaryEndpoints.blob}epochs'
 
 @description('The account with the share.')
 output shareAccount string = shared.name
