@@ -21,6 +21,9 @@ from types_check import coverage, types
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# It takes half a minute; on a machine that builds at the same time, ten.
+CHECKOV_SECONDS = 1_800
+
 
 def report(root, checkov=None):
     """Every check with its findings; prints, and returns how many there are."""
@@ -52,7 +55,10 @@ def policy(root, checkov):
     skips = json.loads((Path(root) / "infra/checks/policy-skips.json").read_text())
     command = [checkov, "-d", str(Path(root) / "infra"), "--framework", "bicep", "--compact", "--quiet", "--skip-download", "-o", "json"]
     environment = {**os.environ, "BC_SKIP_MAPPING": "TRUE", "LOG_LEVEL": "ERROR"}
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=environment)
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=CHECKOV_SECONDS, check=False, env=environment)
+    except subprocess.TimeoutExpired:
+        return [f"checkov did not end within {CHECKOV_SECONDS} s: is the machine busy?"]
     try:
         answer = json.loads(ran.stdout)
     except ValueError:
