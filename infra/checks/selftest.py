@@ -64,7 +64,7 @@ FAULTS = [
     ("headroom", "N-1 is stated and not sized for", "infra/parameters/prod.bicepparam", "param stampsToLose = 0", "param stampsToLose = 1"),
     ("headroom", "the peak outgrows the stamps", "infra/parameters/dev.bicepparam", "param peakRequestsPerSecond = 600", "param peakRequestsPerSecond = 900"),
     ("diagrams", "the text goes on without its picture", "infra/README.md", "cordon-silent: mail to people", "cordon-silent: mail to somebody"),
-    ("settings", "the epochs have no place", APP, "  CORDON_EPOCHS: epochsContainer\n", ""),
+    ("settings", "the epochs have no place", APP, "  CORDON_EPOCHS: epochContainer\n", ""),
     ("settings", "a setting of the application is removed", STAMP, "    CONCURRENCY_MAX: string(concurrencyMax)\n", ""),
     ("settings", "the application reads one more", "infra/application/src/settings.rs", "//! | `PORT` |", "//! | `NEW` | x |\n//! | `PORT` |"),
     ("roles", "a drill does something new", "infra/checks/arm-operations.json", '"GET", "type": "Microsoft.Web/serverfarms"', '"PUT", "type": "Microsoft.Web/serverfarms"'),

@@ -88,7 +88,6 @@ fn app(ledger: Arc<InboxLedger>) -> Result<App, Box<dyn std::error::Error>> {
         azure: fakes::azure_out_of_reach(),
         cadence: Cadence::default(),
         gates_read: GatesRead::default(),
-        epoch: Arc::new(adapters::memory::MemoryEpoch::new()),
         instance: "peer".into(),
     };
     let role = Role::Controller(ControllerApp {
