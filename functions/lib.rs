@@ -27,3 +27,4 @@ pub mod observe_stamps;
 pub mod operator;
 pub mod publish_audit;
 pub mod stamp_health;
+pub mod telemetry;

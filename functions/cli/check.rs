@@ -8,11 +8,11 @@ use clap::Args;
 use domain::policy::{Mode, RampKind, Redistribution, json_schema};
 use domain::{EvidenceClass, Policy};
 
-use super::{Exit, policy_file};
+use super::{Exit, policy_file, topology};
 
 /// The observers and the evaluation run every 10 s each, so a change is acted on at the latest this long after a rule
 /// is satisfied.
-const TIMERS: Duration = Duration::from_secs(20);
+pub(super) const TIMERS: Duration = Duration::from_secs(20);
 
 /// Age of the newest sample of edge and traffic telemetry at the worst: a minute that is read 1 to 3 min after its end, every
 /// 30 s (policy.toml says the same where the value stands).
@@ -27,23 +27,49 @@ pub(super) struct CheckArgs {
     /// Print the policy's JSON Schema instead
     #[arg(long)]
     schema: bool,
+    /// Explain it for the stamps in this directory's ledger, while no process holds it
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    data: Option<PathBuf>,
+    /// Explain it for the stamps of this running process, such as http://127.0.0.1:7071
+    #[arg(long)]
+    url: Option<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Validates and explains.
-pub(super) fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+pub(super) async fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.schema {
         writeln!(out, "{}", serde_json::to_string_pretty(&json_schema())?)?;
         return Ok(Exit::Done);
     }
     let Some(path) = &args.policy else { return Ok(Exit::Refused) };
     let policy = policy_file::read(path)?;
-    writeln!(out, "{}: valid, for the workload {}", path.display(), policy.workload.name)?;
-    for (title, lines) in [
+    let mut warned = warnings(&policy);
+    let mut parts = vec![
         ("Out of rotation", leaving(&policy)),
         ("Back again", returning(&policy)),
         ("Capacity", capacity(&policy)),
-        ("Warnings", warnings(&policy)),
-    ] {
+        ("Told again", reminders(&policy)),
+    ];
+    if let Some(state) = topology::state(args.data.as_deref(), args.url.as_deref(), &policy).await? {
+        let (lines, more) = topology::explained(&state, &policy);
+        parts.push(("With the stamps that are there", lines));
+        warned.extend(more);
+    }
+    if warned.is_empty() {
+        warned.push("none".to_owned());
+    }
+    parts.push(("Warnings", warned));
+    if args.json {
+        let parts: std::collections::BTreeMap<&str, Vec<String>> = parts.into_iter().collect();
+        let value = serde_json::json!({ "valid": true, "workload": policy.workload.name, "parts": parts });
+        writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
+        return Ok(Exit::Done);
+    }
+    writeln!(out, "{}: valid, for the workload {}", path.display(), policy.workload.name)?;
+    for (title, lines) in parts {
         writeln!(out, "\n{title}")?;
         for line in lines {
             writeln!(out, "  {line}")?;
@@ -135,8 +161,7 @@ fn ramp(policy: &Policy, slices: u32) -> Duration {
 
 /// What is valid and unsafe, or does not do what one might expect of it.
 fn warnings(policy: &Policy) -> Vec<String> {
-    let found = [warnings_of_leaving(policy), warnings_of_returning(policy)].concat();
-    if found.is_empty() { vec!["none".to_owned()] } else { found }
+    [warnings_of_leaving(policy), warnings_of_returning(policy)].concat()
 }
 
 fn warnings_of_leaving(policy: &Policy) -> Vec<String> {
@@ -250,8 +275,18 @@ fn capacity(policy: &Policy) -> Vec<String> {
     ]
 }
 
+fn reminders(policy: &Policy) -> Vec<String> {
+    vec![
+        format!(
+            "an approval or acknowledgement that nobody gives is asked for again every {}; the hold stands",
+            policy.reminders.unanswered_every
+        ),
+        format!("a pause is told of every {} until it ends", policy.reminders.paused_every),
+    ]
+}
+
 /// A duration as policies write it.
-fn words(span: Duration) -> String {
+pub(super) fn words(span: Duration) -> String {
     let seconds = span.as_secs();
     match (seconds / 3_600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!("{s}s"),

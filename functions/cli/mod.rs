@@ -14,6 +14,7 @@ mod settings;
 mod policy_file;
 mod drill;
 mod check;
+mod topology;
 mod serve;
 mod sources;
 mod plan;
@@ -109,6 +110,8 @@ enum Command {
     Approve(order::ApproveArgs),
     /// Acknowledge a stamp whose cordon budget is spent, so that it may return
     Ack(order::StampOrderArgs),
+    /// Set a safety rule aside for one removal that it holds; never for the last region
+    Override(order::OverrideArgs),
     /// No automatic removals and no returns for a while
     Pause(order::PauseArgs),
     /// End a pause
@@ -186,7 +189,7 @@ async fn perform(
 ) -> anyhow::Result<Exit> {
     match command {
         Command::Drill(args) => drill::run(&args, out).await,
-        Command::Check(args) => check::run(&args, out),
+        Command::Check(args) => check::run(&args, out).await,
         Command::Serve(args) => serve::serve(&args, environment, err).await,
         Command::StampHealth(args) => serve::stamp_health(&args, environment, err).await,
         Command::Plan(args) => plan::run(&args, out).await,
@@ -195,6 +198,7 @@ async fn perform(
         Command::Hold(args) => order::hold(&args, out).await,
         Command::Release(args) => order::release(&args, out).await,
         Command::Approve(args) => order::approve(&args, out).await,
+        Command::Override(args) => order::overriding(&args, out).await,
         Command::Ack(args) => order::acknowledge(&args, out).await,
         Command::Pause(args) => order::pause(&args, out).await,
         Command::Resume(args) => order::resume(&args, out).await,

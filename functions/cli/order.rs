@@ -1,10 +1,12 @@
-//! Orders: `hold`, `release`, `cordon`, `readmit`, `approve`, `ack`, `pause`, `resume`, `mode`. Recorded first, obeyed at the next evaluation.
+//! Orders: `hold`, `release`, `cordon`, `readmit`, `approve`, `ack`, `override`, `pause`, `resume`, `mode`. Recorded first,
+//! obeyed at the next evaluation.
 
 use std::io::Write;
 
 use adapters::{Clock, Ledger, StoreError, SystemClock};
 use anyhow::Context;
 use clap::Args;
+use domain::overriding::Overridable;
 use domain::policy::Span;
 use domain::{Generation, InboxItem, ItemBody, Order, StampId, WorkloadId};
 use serde::Deserialize;
@@ -52,6 +54,21 @@ pub(super) struct ApproveArgs {
     order: OrderArgs,
 }
 
+/// Arguments of `override`.
+#[derive(Args)]
+pub(super) struct OverrideArgs {
+    /// The stamp
+    stamp: String,
+    /// The safety rule: S2 (the survivors' capacity), S3 (one region per span) or S6 (quiet after a gap)
+    #[arg(long, value_parser = rule)]
+    rule: Overridable,
+    /// The generation whose hold is overridden, as status and the page show it: E.N
+    #[arg(long, value_name = "E.N", value_parser = generation)]
+    generation: Generation,
+    #[command(flatten)]
+    order: OrderArgs,
+}
+
 /// Arguments of `mode`.
 #[derive(Args)]
 pub(super) struct ModeArgs {
@@ -87,6 +104,12 @@ pub(super) async fn release(args: &StampOrderArgs, out: &mut dyn Write) -> anyho
 pub(super) async fn approve(args: &ApproveArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     let order = Order::Approve { stamp: StampId::new(&args.stamp), generation: args.generation };
     give(&args.order, order, out).await
+}
+
+/// `cordon override`: sets a safety rule aside for one removal.
+pub(super) async fn overriding(args: &OverrideArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let (stamp, rule, generation) = (StampId::new(&args.stamp), args.rule, args.generation);
+    give(&args.order, Order::Override { stamp, rule, generation }, out).await
 }
 
 /// `cordon ack`.
@@ -174,7 +197,8 @@ async fn check_stamp(ledger: &impl Ledger, workload: &WorkloadId, item: &InboxIt
     | Order::Approve { stamp, .. }
     | Order::Acknowledge { stamp }
     | Order::Cordon { stamp }
-    | Order::Readmit { stamp }) = &command.order
+    | Order::Readmit { stamp }
+    | Order::Override { stamp, .. }) = &command.order
     else {
         return Ok(());
     };
@@ -196,6 +220,11 @@ fn generation(text: &str) -> Result<Generation, String> {
         .split_once('.')
         .and_then(|(epoch, n)| Some(Generation { epoch: epoch.parse().ok()?, n: n.parse().ok()? }));
     parsed.ok_or_else(|| "write it as the page shows it, such as 1.42".to_owned())
+}
+
+fn rule(text: &str) -> Result<Overridable, String> {
+    let named = serde_json::from_value(serde_json::Value::String(text.to_ascii_uppercase()));
+    named.map_err(|_| "S2, S3 and S6 may be overridden, and no other rule".to_owned())
 }
 
 fn span(text: &str) -> Result<Span, String> {

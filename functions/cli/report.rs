@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
+use domain::audit::AuditRecord;
 use domain::audit_line::AuditQuery;
+use domain::decide::Action;
 use domain::{Policy, Timestamp};
 
 use super::Exit;
 use super::sources::{Source, SourceArgs};
 use crate::page::Story;
-use crate::page::report::{self, markdown};
+use crate::page::report::{self, Part};
 use crate::page::span_report::{self, Months};
 
 /// Lines of a story, as the page takes them.
@@ -33,6 +35,9 @@ pub(super) struct ReportArgs {
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
+    /// Print a document of HTML instead of Markdown
+    #[arg(long, conflicts_with = "json")]
+    html: bool,
 }
 
 fn days(text: &str) -> Result<Duration, String> {
@@ -83,8 +88,25 @@ async fn incident(
         );
     }
     let title = format!("Incident {first}: {}", story.summary().title);
-    write!(out, "{}", markdown(&title, &report::incident(&story, &records, policy)))?;
+    write!(out, "{}", written(args, &title, &report::incident(&story, &records, policy)))?;
     Ok(Exit::Done)
+}
+
+/// The removals and returns that a mode kept from being done in this record.
+fn would_have_been_done(record: &AuditRecord) -> Vec<String> {
+    let rulings = record.explanation["unenforced"]["rulings"].as_object().into_iter().flatten();
+    rulings
+        .filter_map(|(stamp, ruling)| {
+            let action: Action = serde_json::from_value(ruling["action"].clone()).ok()?;
+            let idle = matches!(action, Action::Stay | Action::Wait { .. } | Action::Hold { .. });
+            let words = domain::explain::action(&action);
+            (!idle).then(|| format!("{stamp}: {words} (at {}, record {})", record.at, record.seq))
+        })
+        .collect()
+}
+
+fn written(args: &ReportArgs, title: &str, parts: &[Part]) -> String {
+    if args.html { report::html(title, parts) } else { report::markdown(title, parts) }
 }
 
 async fn story(source: &Source, first: u64) -> anyhow::Result<Story> {
@@ -104,7 +126,7 @@ async fn span(
     let newest = source.lines(&AuditQuery::default(), 1).await?;
     let until: Timestamp = newest.first().map(|line| line.at).context("read the audit: it is empty")?;
     let from = until.before(since);
-    let mut months = Months { from, until, stories: Vec::new(), wrong: Vec::new(), unenforced: 0 };
+    let mut months = Months { from, until, stories: Vec::new(), wrong: Vec::new(), watched: Vec::new() };
     for first in source.beginnings(Some(from), INCIDENTS_MAX).await? {
         months.stories.push(story(source, first).await?);
     }
@@ -112,13 +134,15 @@ async fn span(
     for decision in ["cordon", "hold"] {
         let query = AuditQuery { decision: Some(decision.into()), from: Some(from), ..AuditQuery::default() };
         for line in source.lines(&query, INCIDENTS_MAX).await? {
-            if decision == "hold" {
-                months.unenforced +=
-                    usize::from(line.rules.iter().any(|rule| rule.starts_with("held.mode_")));
+            if decision == "hold" && !line.rules.iter().any(|rule| rule.starts_with("held.mode_")) {
                 continue;
             }
             let record = source.page(line.seq.saturating_sub(1)).await?.into_iter().next();
             let Some(record) = record else { continue };
+            if decision == "hold" {
+                months.watched.extend(would_have_been_done(&record));
+                continue;
+            }
             for act in line.acts.iter().filter(|act| act.code == "cordon") {
                 let stamp = act.stamp.as_str();
                 let healthy =
@@ -133,11 +157,11 @@ async fn span(
     if args.json {
         let summaries: Vec<_> = months.stories.iter().map(Story::summary).collect();
         let value = serde_json::json!({ "from": from, "until": until, "incidents": summaries,
-            "wrong": months.wrong, "unenforced": months.unenforced });
+            "wrong": months.wrong, "watched": months.watched });
         writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?;
     } else {
         let title = format!("{}: the last {} days", policy.workload.name, since.as_secs() / 86_400);
-        write!(out, "{}", markdown(&title, &span_report::parts(&months, policy)))?;
+        write!(out, "{}", written(args, &title, &span_report::parts(&months, policy)))?;
     }
     Ok(Exit::Done)
 }

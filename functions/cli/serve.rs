@@ -10,11 +10,13 @@ use adapters::{Clock, ManualClock, SystemClock};
 use anyhow::{Context, anyhow};
 use clap::Args;
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use super::settings::{
     RoleKind, StampSettings, access, callers, controller_settings, controller_with, fresh_token, host_port,
-    role, secrets, stamp_settings,
+    role, secrets, stamp_settings, telemetry,
 };
 use super::{Environment, Exit, policy_file, spool};
 use crate::assemble::{self, ClockKind, ControllerSettings, StoreKind};
@@ -22,6 +24,7 @@ use crate::edge::{App, Page, Role, router};
 use crate::local;
 use crate::page::{Access, Identities, OperatorPage};
 use crate::stamp::StampService;
+use crate::telemetry::Telemetry;
 
 /// What is logged unless `RUST_LOG` says otherwise: the Azure client logs each request and response at info.
 const LOG_DEFAULT: &str = "info,typespec_client_core=warn";
@@ -65,7 +68,7 @@ pub(super) struct StampHealthArgs {
 /// # Errors
 /// Always: a handler that ends has failed, whatever the reason.
 pub(super) async fn handler(environment: &Environment) -> anyhow::Result<Infallible> {
-    log_json(environment)?;
+    let telemetry = log_json(environment)?;
     let port = host_port(environment)?;
     let served = match role(environment)? {
         RoleKind::Controller => {
@@ -82,8 +85,16 @@ pub(super) async fn handler(environment: &Environment) -> anyhow::Result<Infalli
     };
     let (address, server) = served;
     tracing::info!(http.address = %address, "the handler listens");
-    server.await.context("run the server")?.context("serve")?;
-    Err(anyhow!("the server ended by itself"))
+    let ended = tokio::select! {
+        ended = server => match ended.context("run the server")?.context("serve") {
+            Ok(()) => anyhow!("the server ended by itself"),
+            Err(error) => error,
+        },
+        // The host kills without a word; a container's platform asks first.
+        () = asked_to_stop() => anyhow!("asked to stop"),
+    };
+    end(telemetry).await;
+    Err(ended)
 }
 
 /// The handler and its own host, until Ctrl-C.
@@ -92,7 +103,7 @@ pub(super) async fn serve(
     environment: &Environment,
     err: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    log_json(environment)?;
+    let telemetry = log_json(environment)?;
     let policies = policy_file::read_all(&args.policy)?;
     let settings = controller_with(environment, policies, StoreKind::Embedded(args.data.clone()))?;
     let token = fresh_token()?;
@@ -110,12 +121,14 @@ pub(super) async fn serve(
         "cordon: to give orders there, sign in at http://{address}/api/operator/sign-in?token={token}"
     )?;
     let scheduler = local::run(Arc::clone(&app), address, Some(args.data.clone()));
-    tokio::select! {
+    let ended = tokio::select! {
         ended = server => Err(anyhow!("the server ended: {ended:?}")),
         ended = scheduler => Err(anyhow!("the local scheduler ended: {ended:?}")),
         () = spool::watch(app, args.data.clone()) => Err(anyhow!("the watch over the orders ended")),
         () = asked_to_stop() => Ok(Exit::Done),
-    }
+    };
+    end(telemetry).await;
+    ended
 }
 
 /// The stamp's health service, until it is asked to stop.
@@ -124,7 +137,7 @@ pub(super) async fn stamp_health(
     environment: &Environment,
     err: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
-    log_json(environment)?;
+    let telemetry = log_json(environment)?;
     let app = stamp_app(stamp_settings(environment)?)?;
     let address = SocketAddr::new(args.listen, args.port);
     let listener = TcpListener::bind(address)
@@ -132,10 +145,12 @@ pub(super) async fn stamp_health(
         .with_context(|| format!("listen on {address}; give another --port if this one is taken"))?;
     let address = listener.local_addr().context("read the bound address")?;
     writeln!(err, "cordon: the stamp's health is at http://{address}/healthz")?;
-    tokio::select! {
+    let ended = tokio::select! {
         ended = async { axum::serve(listener, router(app)).await } => Err(anyhow!("the server ended: {ended:?}")),
         () = asked_to_stop() => Ok(Exit::Done),
-    }
+    };
+    end(telemetry).await;
+    ended
 }
 
 /// For the command line of the same user: who may read the data directory may give orders anyway.
@@ -184,17 +199,29 @@ fn stamp_app(settings: StampSettings) -> anyhow::Result<Arc<App>> {
     Ok(Arc::new(App { role: Role::Stamp(Arc::new(service)), invocation_clock }))
 }
 
-/// JSON lines on stdout, which the host and every log collector read. A second call changes nothing.
-fn log_json(environment: &Environment) -> anyhow::Result<()> {
+async fn end(telemetry: Option<Telemetry>) {
+    if let Some(telemetry) = telemetry {
+        telemetry.end().await;
+    }
+}
+
+/// JSON lines on stdout, which the host and every log collector read; and to a collector of OpenTelemetry, where one is named.
+/// A second call changes nothing.
+fn log_json(environment: &Environment) -> anyhow::Result<Option<Telemetry>> {
     let filter = environment.get("RUST_LOG").unwrap_or(LOG_DEFAULT);
     let filter = EnvFilter::try_new(filter).with_context(|| format!("RUST_LOG is {filter:?}: correct it"))?;
-    let _ = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_span_list(false)
-        .with_env_filter(filter)
-        .try_init();
-    Ok(())
+    let telemetry = match telemetry(environment)? {
+        Some(settings) => {
+            let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+            Some(Telemetry::start(&settings, http)?)
+        }
+        None => None,
+    };
+    let lines =
+        tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false).with_filter(filter);
+    let layers = tracing_subscriber::registry().with(lines);
+    let _ = layers.with(telemetry.as_ref().map(Telemetry::layer)).try_init();
+    Ok(telemetry)
 }
 
 /// Ctrl-C, or SIGTERM, which a container's first process ignores unless it listens.

@@ -28,6 +28,7 @@
 //! | `CORDON_PEERS` | stamp | the other stamps: `stamp=url,..` |
 //! | `CORDON_FRONT_DOOR_ID` | stamp | our Front Door's id, to believe its headers |
 //! | `CORDON_PROBER_HEADER` | stamp | the header with the prober's address; `X-Azure-SocketIP` by default |
+//! | `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_SERVICE_NAME` | both | a collector that gets spans and metrics by OTLP (HTTP, JSON); nothing is sent without it |
 //! | `RUST_LOG` | both | what is logged |
 
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ use crate::edge::entra::{AUTHORITY, Callers, EntraSettings, Tokens};
 use crate::notify::Secrets;
 use crate::page::{Access, Identities};
 use crate::stamp::{ComponentCheck, Peer, Reach, StampConfig};
+use crate::telemetry::TelemetrySettings;
 
 /// Set by the host: where the custom handler must listen.
 pub(super) const HOST_PORT: &str = "FUNCTIONS_CUSTOMHANDLER_PORT";
@@ -185,6 +187,20 @@ fn place(environment: &Environment) -> anyhow::Result<Place> {
         }
         Some(other) => bail!("CORDON_LEDGER is {other:?}: set it to embedded or cosmos"),
     }
+}
+
+/// Where spans and metrics go, if anywhere.
+///
+/// # Errors
+/// When the role is none.
+pub(super) fn telemetry(environment: &Environment) -> anyhow::Result<Option<TelemetrySettings>> {
+    let Some(endpoint) = environment.text("OTEL_EXPORTER_OTLP_ENDPOINT") else { return Ok(None) };
+    let service = match role(environment)? {
+        RoleKind::Controller => "cordon",
+        RoleKind::Stamp => "cordon-stamp",
+    };
+    let service = environment.text("OTEL_SERVICE_NAME").unwrap_or_else(|| service.to_owned());
+    Ok(Some(TelemetrySettings { endpoint, service, instance: instance(environment) }))
 }
 
 fn identity(environment: &Environment) -> IdentityEnvironment {

@@ -227,13 +227,17 @@ impl Source {
 
     /// The end of the chain as the state remembers it; none before the first commit.
     pub(super) async fn head(&self) -> anyhow::Result<Option<Head>> {
-        let state = match self {
+        Ok(self.state().await?.map(|state| Head { seq: state.audit_seq, hash: state.audit_head }))
+    }
+
+    /// The committed state; none before the first commit.
+    pub(super) async fn state(&self) -> anyhow::Result<Option<WorkloadState>> {
+        match self {
             Self::Files(files) => {
-                files.ledger.load(&files.workload, 0).await.context("read the state")?.state
+                Ok(files.ledger.load(&files.workload, 0).await.context("read the state")?.state)
             }
-            Self::Process(process) => process.get::<StateAnswer>("state.json").await?.state,
-        };
-        Ok(state.map(|state| Head { seq: state.audit_seq, hash: state.audit_head }))
+            Self::Process(process) => Ok(process.get::<StateAnswer>("state.json").await?.state),
+        }
     }
 
     /// Records of the append-only copy with `seq > after`; none if it cannot be read from here.
@@ -285,7 +289,7 @@ struct StateAnswer {
 
 impl Process {
     /// Without a workload, the only one of the process is meant.
-    fn new(url: &str, workload: Option<&str>, token: Option<String>) -> anyhow::Result<Self> {
+    pub(super) fn new(url: &str, workload: Option<&str>, token: Option<String>) -> anyhow::Result<Self> {
         ensure!(
             url.starts_with("http://") || url.starts_with("https://"),
             "--url is {url:?}: write http://127.0.0.1:PORT"

@@ -101,13 +101,17 @@ fn row(stamp: &StampStatus, paint: Paint) -> String {
     let stage = format!("{:<12}", explain::stage(stamp.stage));
     let stage = if paint == Paint::Colours { format!("\x1b[{code}m{stage}\x1b[0m") } else { stage };
     let approval = stamp.awaiting_approval.map(|generation| format!("; awaits approval of {generation}"));
+    let overridable = stamp
+        .overridable
+        .map(|now| format!("; --rule {:?} --generation {} would override it", now.rule, now.generation));
     format!(
-        "{:<16} {stage} {:<22} {load:>16}  {:<8} {:<9} {}{}",
+        "{:<16} {stage} {:<22} {load:>16}  {:<8} {:<9} {}{}{}",
         stamp.stamp.as_str(),
         stamp.since.to_string(),
         format!("{} %", stamp.gate.percent()),
         format!("{:?}", stamp.origin).to_lowercase(),
         stamp.action,
-        approval.unwrap_or_default()
+        approval.unwrap_or_default(),
+        overridable.unwrap_or_default()
     )
 }

@@ -45,14 +45,19 @@ impl DirectClient {
     /// By kind: what it says about the stamp, or about us.
     pub async fn view<T: DeserializeOwned>(&self, direct_url: &str) -> Result<T, DirectFailure> {
         let request = self.request(direct_url, "healthz/ungated").header("x-cordon-key", &self.key);
-        let response = request.send().await.map_err(|error| DirectFailure(kind_of(&error)))?;
+        let mut response = request.send().await.map_err(|error| DirectFailure(kind_of(&error)))?;
         if let Some(kind) = kind_of_status(response.status(), response.headers()) {
             return Err(DirectFailure(kind));
         }
-        if response.content_length().is_some_and(|length| length > VIEW_BYTES_MAX as u64) {
-            return Err(DirectFailure(FailureKind::ServerError));
+        // A body that does not say how long it is may have no end.
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| DirectFailure(kind_of(&error)))? {
+            if body.len() + chunk.len() > VIEW_BYTES_MAX {
+                return Err(DirectFailure(FailureKind::ServerError));
+            }
+            body.extend_from_slice(&chunk);
         }
-        response.json().await.map_err(|_| DirectFailure(FailureKind::ServerError))
+        serde_json::from_slice(&body).map_err(|_| DirectFailure(FailureKind::ServerError))
     }
 
     /// One synthetic request to the application, the `number`th of its run.
@@ -112,5 +117,63 @@ fn kind_of_status(status: StatusCode, headers: &reqwest::header::HeaderMap) -> O
             Some(FailureKind::Saturated)
         }
         _ => Some(FailureKind::ServerError),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::{StatusCode, header};
+    use axum::routing::get;
+    use futures_util::stream;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// A stamp that redirects at `/moved`, never ends at `/endless`, and lies at `/lies`; and how often its target was asked.
+    async fn stamp() -> (String, Arc<AtomicU32>) {
+        let asked = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&asked);
+        let target = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async { r#"{"status":"Healthy"}"# }
+        };
+        let moved = || async { (StatusCode::FOUND, [(header::LOCATION, "/target")]) };
+        let endless = || async {
+            Body::from_stream(stream::repeat_with(|| Ok::<_, std::io::Error>("[".repeat(4_096))))
+        };
+        let router = Router::new()
+            .route("/target", get(target))
+            .route("/moved/{*path}", get(moved))
+            .route("/endless/{*path}", get(endless))
+            .route("/lies/{*path}", get(|| async { "<html>all is well</html>" }));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (base, asked)
+    }
+
+    #[tokio::test]
+    async fn a_stamp_is_asked_where_it_is_and_read_to_a_bound() {
+        let (base, asked) = stamp().await;
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .unwrap();
+        let direct = DirectClient::new(http, "key");
+        for place in ["moved", "endless", "lies"] {
+            let view = direct.view::<Value>(&format!("{base}/{place}")).await;
+            assert_eq!(view.unwrap_err(), DirectFailure(FailureKind::ServerError), "{place}");
+        }
+        assert!(direct.ping(&format!("{base}/moved"), 0).await.is_err(), "elsewhere is not the stamp");
+        assert_eq!(direct.gated_status(&format!("{base}/moved")).await, Ok(302));
+        assert_eq!(asked.load(Ordering::SeqCst), 0, "no redirect was followed");
+        let nobody = direct.view::<Value>("http://127.0.0.1:9").await;
+        assert_eq!(nobody.unwrap_err(), DirectFailure(FailureKind::Unreachable));
     }
 }

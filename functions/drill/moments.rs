@@ -90,6 +90,7 @@ fn note_in_words(note: &FoldNote) -> (&'static str, String) {
         FoldNote::StepEnded { text } => ("step", text.clone()),
         FoldNote::ChangedElsewhere { text } => ("drift", text.clone()),
         FoldNote::Ordered { text }
+        | FoldNote::Overridden { text }
         | FoldNote::OrderRefused { text }
         | FoldNote::TopologyChanged { text }
         | FoldNote::EpochBegan { text, .. } => ("note", text.clone()),

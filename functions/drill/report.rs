@@ -238,7 +238,7 @@ fn times(played: &Played, stamp: &StampId) -> Times {
     let fault = world.faults().iter().find(|fault| fault.stamp.as_ref() == Some(stamp));
     let first_symptom_s = fault.and_then(|fault| world.first_symptom(fault));
     let decision_s = of("cordon");
-    let closed_from = of("close_gate").or(decision_s);
+    let closed_from = of("close_gate").or_else(|| of("close_by_override")).or(decision_s);
     let raises = |record: &AuditRecord| {
         let raises_floor = |step: &serde_json::Value| step["step"]["effect"]["effect"] == "raise_floor";
         record.steps.as_array().is_some_and(|steps| steps.iter().any(raises_floor))

@@ -1,5 +1,6 @@
 //! What every ingest function does after it has read its payload: normalise, append, wake the evaluation.
 
+use adapters::meter::{self, METRICS};
 use domain::{InboxItem, ItemBody, RefusalCode};
 use serde_json::{Map, Value};
 
@@ -27,15 +28,25 @@ pub async fn ingest(
         }
     }
     let (mut all, mut new, mut refused, mut woken) = (0, 0, 0, Vec::new());
+    let mut taken_codes = Vec::new();
     for (controller, items) in taken {
         let workload = &controller.policy.workload.name;
         let appended = if items.is_empty() { 0 } else { controller.ledger.append(workload, &items).await? };
         all += items.len();
         new += appended;
-        refused += items.iter().filter(|item| matches!(item.body, ItemBody::Refused { .. })).count();
+        let codes = items.iter().filter_map(|item| match &item.body {
+            ItemBody::Refused { refusal } => Some(refusal.code),
+            _ => None,
+        });
+        let before = taken_codes.len();
+        taken_codes.extend(codes);
+        refused += taken_codes.len() - before;
         if appended > 0 {
             woken.push(workload.as_str());
         }
+    }
+    if meter::is_on() {
+        count(function, &taken_codes, all - refused, new);
     }
     tracing::info!(
         function.name = function,
@@ -56,6 +67,15 @@ async fn normalised(
     let context =
         Context { policy: &controller.policy, topology: &topology, received_at: controller.clock.now() };
     Ok(normalise(&context))
+}
+
+fn count(function: &'static str, refused: &[RefusalCode], evidence: usize, new: usize) {
+    let (evidence, new) = (evidence as u64, new as u64);
+    tracing::event!(target: METRICS, tracing::Level::TRACE, monotonic_counter.cordon.inbox.evidence = evidence, function);
+    tracing::event!(target: METRICS, tracing::Level::TRACE, monotonic_counter.cordon.inbox.items = new, function);
+    for code in refused {
+        tracing::event!(target: METRICS, tracing::Level::TRACE, monotonic_counter.cordon.inbox.refusals = 1_u64, function, code = ?code);
+    }
 }
 
 fn is_evidence(item: &InboxItem) -> bool {

@@ -1,7 +1,7 @@
 //! Timer: the same call as `evaluate`, so that a lost wake-up delays nothing for long.
 
-use crate::controller;
 use crate::edge::{ControllerApp, Envelope, FunctionError, Reply};
+use crate::evaluate::every_workload;
 
 /// What each run says of a workload that it watches: the alert outside Cordon (infra/modules/controller/alerts.bicep) asks for
 /// this text, and speaks when it is missing for five minutes.
@@ -13,11 +13,10 @@ pub const HEARTBEAT: &str = "cordon heartbeat";
 /// When the envelope is not what the host promises, or a store cannot be used.
 pub async fn run(app: &ControllerApp, envelope: &Envelope<'_>) -> Result<Reply, FunctionError> {
     envelope.timer("timer")?;
-    // It only signals: nothing is waited for.
-    app.notifier.wake_all(&app.controllers);
-    let done = app.controllers.each(|one| Box::pin(controller::evaluate(one))).await?;
+    // Nothing is waited for.
+    app.notifier.start_all(&app.controllers);
+    let (reply, done) = every_workload(app).await?;
     let beats = app.controllers.policies().zip(&done).filter(|(_, done)| done.watches);
-    let beats = beats.map(|(policy, _)| format!("{HEARTBEAT} {}", policy.workload.name));
-    let headlines = done.iter().flat_map(|done| &done.transitions).cloned();
-    Ok(headlines.chain(beats).fold(Reply::default(), Reply::with_log))
+    Ok(beats
+        .fold(reply, |reply, (policy, _)| reply.with_log(format!("{HEARTBEAT} {}", policy.workload.name))))
 }

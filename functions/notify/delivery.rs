@@ -11,7 +11,7 @@ use domain::audit_line::AuditQuery;
 use domain::policy::{NotifyAuth, NotifyTarget};
 use serde_json::Value;
 
-use super::{Means, is_told, template};
+use super::{Means, chain, is_told, template};
 use crate::controller::Controller;
 
 /// Each post gets this long.
@@ -46,15 +46,6 @@ pub(super) enum Turn {
     Later(String),
 }
 
-/// Whose the place is.
-enum Claim {
-    Ours(TargetPlace),
-    /// Somebody else tells this target.
-    Theirs,
-    /// Nothing was ever told, and nothing is known to begin with.
-    Nowhere,
-}
-
 /// What became of one record.
 enum Told {
     Posted,
@@ -69,15 +60,24 @@ impl Teller {
     }
 
     async fn page(&self, first: Option<u64>) -> Result<Turn, StoreError> {
-        let mut place = match self.claim(first).await? {
-            Claim::Ours(place) => place,
-            Claim::Theirs => return Ok(Turn::Later("another process is telling it".to_owned())),
-            Claim::Nowhere => return Ok(Turn::Told),
-        };
         let workload = &self.controller.policy.workload.name;
-        let records = self.controller.audit.list(workload, place.after, PAGE_MAX).await;
+        let known = self.means.places.read(workload, &self.target.name).await?;
+        let after = match (&known, first) {
+            (Some(place), _) => place.after,
+            (None, Some(first)) => first.saturating_sub(1),
+            // Nothing was ever told, and nothing is known to begin with.
+            (None, None) => return Ok(Turn::Told),
+        };
+        // Looked at before the place is claimed: nothing to tell costs no write.
+        let records = self.controller.audit.list(workload, after, PAGE_MAX).await?;
+        if records.is_empty() {
+            return Ok(Turn::Told);
+        }
+        let Some(mut place) = self.claim(known, after).await? else {
+            return Ok(Turn::Later("another process is telling it".to_owned()));
+        };
         let (mut after, mut failed) = (place.after, None);
-        for record in records.as_deref().unwrap_or_default() {
+        for record in &records {
             match self.tell(record).await {
                 Ok(Told::Posted) => {
                     let next = TargetPlace { after: record.seq, ..self.held() };
@@ -98,23 +98,19 @@ impl Teller {
         // A place that cannot be given back now is free again when the claim ends.
         let free = TargetPlace { after, until: Timestamp::default(), ..place.clone() };
         let _ = self.replace(Some(&place), &free).await?;
-        let told = records?.is_empty();
-        Ok(failed.map_or(if told { Turn::Told } else { Turn::Again }, Turn::Later))
+        Ok(failed.map_or(Turn::Again, Turn::Later))
     }
 
-    async fn claim(&self, first: Option<u64>) -> Result<Claim, StoreError> {
-        let place = self.means.places.read(&self.controller.policy.workload.name, &self.target.name).await?;
+    /// The place as ours; none if it is somebody else's, who may be alive.
+    async fn claim(&self, known: Option<TargetPlace>, after: u64) -> Result<Option<TargetPlace>, StoreError> {
         let held = self.held();
-        let after = match (&place, first) {
-            (Some(place), _) if place.until > self.controller.clock.now() && place.owner != held.owner => {
-                return Ok(Claim::Theirs);
-            }
-            (Some(place), _) => place.after,
-            (None, Some(first)) => first.saturating_sub(1),
-            (None, None) => return Ok(Claim::Nowhere),
-        };
+        let theirs =
+            |place: &TargetPlace| place.until > self.controller.clock.now() && place.owner != held.owner;
+        if known.as_ref().is_some_and(theirs) {
+            return Ok(None);
+        }
         let next = TargetPlace { after, ..held };
-        Ok(if self.replace(place.as_ref(), &next).await? { Claim::Ours(next) } else { Claim::Theirs })
+        Ok(self.replace(known.as_ref(), &next).await?.then_some(next))
     }
 
     fn held(&self) -> TargetPlace {
@@ -128,6 +124,7 @@ impl Teller {
     }
 
     async fn tell(&self, record: &AuditRecord) -> Result<Told, String> {
+        let record = &chain::checked(&self.controller, record).await;
         if !is_told(record) {
             return Ok(Told::NoNews);
         }

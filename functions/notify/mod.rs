@@ -4,6 +4,7 @@
 //! process: at least once, in order for each workload, and a dead target delays nobody else and no decision. What is told is
 //! read from the audit store, so that a wake-up that is lost, doubled or out of order changes nothing.
 
+mod chain;
 mod delivery;
 mod template;
 
@@ -103,8 +104,9 @@ impl Notifier {
         Self { means, tellers: Mutex::default() }
     }
 
-    /// Wakes the tellers of a workload's targets; the first time it starts them. Returns at once. `first` is the number of the
-    /// record that a target without a place is told first: without it such a target is left until there is news.
+    /// Starts the tellers of a workload's targets where there are none yet, and wakes them if there is news: `first` is the
+    /// number of its first record, and what a target without a place is told first. Returns at once. A teller that was started
+    /// before and hears of no news costs nothing.
     pub fn wake(&self, controller: &Arc<Controller>, first: Option<u64>) -> usize {
         let workload = &controller.policy.workload.name;
         let mut tellers = self.tellers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,14 +125,14 @@ impl Notifier {
             if let Some(first) = first {
                 // The earliest that was heard of stays: a second delivery may begin later.
                 let _ = wake.first.compare_exchange(0, first, Ordering::SeqCst, Ordering::SeqCst);
+                wake.bell.notify_one();
             }
-            wake.bell.notify_one();
         }
         controller.policy.notify.len()
     }
 
-    /// Wakes everybody, so that what a process left untold when it ended is told by the next one.
-    pub fn wake_all(&self, controllers: &Controllers) {
+    /// Starts everybody, so that what a process left untold when it ended is told by the next one, news or not.
+    pub fn start_all(&self, controllers: &Controllers) {
         for controller in controllers.iter() {
             self.wake(controller, None);
         }

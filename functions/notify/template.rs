@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::Generation;
 use domain::audit::AuditRecord;
 use domain::notice::Notice;
 use domain::policy::{NotifyFormat, NotifyTarget};
@@ -75,13 +76,19 @@ fn title(record: &AuditRecord, kinds: &BTreeSet<Notice>, incident: Option<u64>) 
 fn kind(kinds: &BTreeSet<Notice>) -> &'static str {
     let of = |kind: &Notice| kinds.contains(kind);
     let all = [
+        (Notice::ChainBroken, "the audit's chain is broken"),
         (Notice::NeedsApproval, "needs approval"),
         (Notice::NeedsAcknowledgement, "needs acknowledgement"),
+        (Notice::Overridden, "safety rule overridden"),
         (Notice::Frozen, "frozen"),
         (Notice::Cordoned, "cordoned"),
+        (Notice::CapacityShort, "capacity short"),
         (Notice::CannotGrow, "capacity short"),
-        (Notice::Returned, "re-admission"),
+        (Notice::ReturnStarted, "re-admission started"),
+        (Notice::Returned, "re-admission done"),
+        (Notice::StillPaused, "automation paused for long"),
         (Notice::Held, "held"),
+        (Notice::Thawed, "no longer frozen"),
         (Notice::Advised, "advised, not done"),
     ];
     all.iter().find(|(kind, _)| of(kind)).map_or("noted", |(_, words)| words)
@@ -94,8 +101,27 @@ fn reasons(record: &AuditRecord) -> Vec<&str> {
 /// Where to look, and for what needs approval where to give it.
 fn link(target: &NotifyTarget, record: &AuditRecord, kinds: &BTreeSet<Notice>) -> Option<String> {
     let page = target.page.as_deref()?.trim_end_matches('/');
-    let needs = kinds.contains(&Notice::NeedsApproval) || kinds.contains(&Notice::NeedsAcknowledgement);
-    Some(if needs { format!("{page}/status") } else { format!("{page}/audit/{}", record.seq) })
+    let asks = |kind: Notice| kinds.contains(&kind);
+    let place = if asks(Notice::NeedsApproval) {
+        approval(record).unwrap_or_else(|| "status".to_owned())
+    } else if asks(Notice::NeedsAcknowledgement) || asks(Notice::StillPaused) {
+        "status".to_owned()
+    } else {
+        format!("audit/{}", record.seq)
+    };
+    Some(format!("{page}/{place}"))
+}
+
+/// The page that says what the approval would do and asks for the reason: looking at it approves nothing.
+fn approval(record: &AuditRecord) -> Option<String> {
+    let (stamp, _) = record.decision["rulings"]
+        .as_object()?
+        .iter()
+        .find(|(_, ruling)| ruling["action"]["reason"] == "needs_approval")?;
+    let generation = &record.decision["cases"][stamp]["awaiting_approval"];
+    let generation: Generation = serde_json::from_value(generation.clone()).ok()?;
+    let stamp: String = url::form_urlencoded::byte_serialize(stamp.as_bytes()).collect();
+    Some(format!("order/approve?stamp={stamp}&generation={generation}"))
 }
 
 fn slack(
@@ -145,7 +171,7 @@ fn teams(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Generation, Timestamp};
+    use domain::Timestamp;
 
     fn record(notices: &Value) -> AuditRecord {
         AuditRecord {
@@ -158,7 +184,10 @@ mod tests {
             at: Timestamp::from_secs(60),
             headline: "eastus2: held <!channel> [x](http://evil)".into(),
             because: vec!["because".into()],
-            decision: Value::Null,
+            decision: json!({
+                "rulings": { "eastus2": { "action": { "action": "hold", "reason": "needs_approval" } } },
+                "cases": { "eastus2": { "awaiting_approval": { "epoch": 1, "n": 7 } } },
+            }),
             findings: Value::Null,
             steps: Value::Null,
             explanation: json!({ "notices": notices }),
@@ -189,7 +218,9 @@ mod tests {
             slack.contains("[contoso-shoes incident 2] needs approval: eastus2: held &lt;!channel&gt;"),
             "{slack}"
         );
-        assert!(slack.contains("<https://cordon.example/api/operator/status|Open the page>"), "{slack}");
+        let link =
+            "<https://cordon.example/api/operator/order/approve?stamp=eastus2&generation=1.7|Open the page>";
+        assert!(slack.contains(link), "{slack}");
         let teams = body(&target(NotifyFormat::Teams), &record, Some(2)).unwrap().to_string();
         assert!(!teams.contains("](http"), "{teams}");
         assert!(teams.contains("Action.OpenUrl"), "{teams}");
@@ -201,6 +232,32 @@ mod tests {
         assert!(body(&target(NotifyFormat::Slack), &record, None).is_none());
         assert!(body(&target(NotifyFormat::Teams), &record, None).is_none());
         assert!(body(&target(NotifyFormat::CloudEvents), &record, None).is_some());
+    }
+
+    #[test]
+    fn every_kind_of_news_has_a_title_of_its_own_and_a_link() {
+        for (kind, title, place) in [
+            ("cordoned", "cordoned", "audit/7"),
+            ("held", "held", "audit/7"),
+            ("needs_approval", "needs approval", "order/approve?stamp=eastus2&generation=1.7"),
+            ("needs_acknowledgement", "needs acknowledgement", "status"),
+            ("capacity_short", "capacity short", "audit/7"),
+            ("cannot_grow", "capacity short", "audit/7"),
+            ("return_started", "re-admission started", "audit/7"),
+            ("returned", "re-admission done", "audit/7"),
+            ("frozen", "frozen", "audit/7"),
+            ("thawed", "no longer frozen", "audit/7"),
+            ("still_paused", "automation paused for long", "status"),
+            ("overridden", "safety rule overridden", "audit/7"),
+            ("chain_broken", "the audit's chain is broken", "audit/7"),
+        ] {
+            let record = record(&json!([kind, "noted"]));
+            for format in [NotifyFormat::Slack, NotifyFormat::Teams] {
+                let text = body(&target(format), &record, Some(2)).unwrap().to_string();
+                assert!(text.contains("incident 2") && text.contains(&format!("{title}: eastus2")), "{text}");
+                assert!(text.contains(&format!("https://cordon.example/api/operator/{place}")), "{text}");
+            }
+        }
     }
 
     #[test]

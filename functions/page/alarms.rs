@@ -7,6 +7,7 @@ use domain::decide::{Action, HoldReason};
 use domain::explain;
 use domain::modes::ModeCause;
 use domain::policy::Mode;
+use domain::state::StampCase;
 
 use super::View;
 use super::html::esc;
@@ -46,6 +47,16 @@ pub(super) fn alarms(out: &mut String, picture: &Picture<'_>, view: &View<'_>) -
     Ok(())
 }
 
+/// How often a person was asked, where once was not enough.
+fn asked(case: &StampCase) -> String {
+    match case.held_for {
+        Some(held) if held.told > 1 => {
+            format!(" Asked {} times since {}.", held.told, plain_time(held.since))
+        }
+        _ => String::new(),
+    }
+}
+
 /// What waits for a person.
 fn waiting(picture: &Picture<'_>) -> Vec<Alarm> {
     let state = &picture.situation.state;
@@ -53,7 +64,10 @@ fn waiting(picture: &Picture<'_>) -> Vec<Alarm> {
     for (stamp, case) in &state.cases {
         if let Some(generation) = case.awaiting_approval.filter(|_| case.approval.is_none()) {
             alarms.push(Alarm {
-                text: format!("The cordon of {stamp} awaits approval: another region is out already."),
+                text: format!(
+                    "The cordon of {stamp} awaits approval: another region is out already.{}",
+                    asked(case)
+                ),
                 command: Some(format!("cordon approve {stamp} --generation {generation}")),
                 order: Some((format!("approve?stamp={stamp}&generation={generation}"), "Approve or not ...")),
             });
@@ -102,6 +116,19 @@ fn stopped(picture: &Picture<'_>) -> Vec<Alarm> {
         });
     }
     for (stamp, case) in &state.cases {
+        alarms.extend(case.overrides.iter().filter(|(_, given)| given.until > now).map(|(rule, given)| {
+            Alarm {
+                text: format!(
+                    "Safety rule {rule:?} is overridden for {stamp} by {} until {} ({}): {}",
+                    given.by,
+                    plain_time(given.until),
+                    rule.in_words(),
+                    given.reason
+                ),
+                command: Some(format!("cordon hold {stamp}")),
+                order: Some((format!("hold?stamp={stamp}"), "Hold ...")),
+            }
+        }));
         let Some(hold) = &case.hold else { continue };
         alarms.push(Alarm {
             text: format!("{stamp} is held by {} since {}: {}", hold.by, plain_time(hold.since), hold.reason),

@@ -20,11 +20,12 @@ const CSV_MAX: usize = 5_000;
 const RECORDS_MAX: usize = 100;
 
 /// The decisions that one can look for, with their words.
-const DECISIONS: [(&str, &str); 23] = [
+const DECISIONS: [(&str, &str); 25] = [
     ("suspect", "became suspect"),
     ("clear", "is no longer suspect"),
     ("cordon", "cordoned"),
     ("close_gate", "gate closed"),
+    ("close_by_override", "gate closed by override"),
     ("evacuate_partly", "evacuated in part"),
     ("confirm_cordon", "gate read back"),
     ("latch", "latched"),
@@ -39,6 +40,7 @@ const DECISIONS: [(&str, &str); 23] = [
     ("serve", "serves again"),
     ("freeze", "frozen"),
     ("ordered", "order taken"),
+    ("overridden", "safety rule overridden"),
     ("order_refused", "order refused"),
     ("step_ended", "step ended"),
     ("refused", "event refused"),
@@ -210,7 +212,15 @@ pub(super) fn table(out: &mut String, lines: &[AuditLine], base: &str) -> fmt::R
 /// What sort of line it is, for the eye.
 pub(super) fn kind(line: &AuditLine) -> &'static str {
     let has = |codes: &[&str]| line.acts.iter().any(|act| codes.contains(&act.code.as_str()));
-    if has(&["cordon", "close_gate", "evacuate_partly", "latch", "step_back", "emergency_return"]) {
+    if has(&[
+        "cordon",
+        "close_gate",
+        "close_by_override",
+        "evacuate_partly",
+        "latch",
+        "step_back",
+        "emergency_return",
+    ]) {
         "k-bad"
     } else if has(&["hold", "suspect"]) || line.frozen.is_some() {
         "k-warn"

@@ -217,7 +217,7 @@ pub(super) async fn report(view: &View<'_>, first: u64) -> Result<HttpReply, Fai
              <a href=\"{base}/incident/{first}/report.md\">the same as Markdown</a>. Made from the audit alone.</p>",
             esc(&title)
         )?;
-        parts.iter().try_for_each(|one| part(out, one))
+        parts.iter().try_for_each(|one| report::part(out, one))
     }))
 }
 
@@ -228,27 +228,4 @@ pub(super) async fn report_markdown(view: &View<'_>, first: u64) -> Result<HttpR
     let body = HttpBody::Text { content_type: "text/markdown; charset=utf-8", text };
     Ok(HttpReply { status: 200, headers: vec![], body }
         .with_header("Content-Disposition", format!("attachment; filename=\"incident-{first}.md\"")))
-}
-
-fn part(out: &mut String, part: &Part) -> fmt::Result {
-    match part {
-        Part::Heading(text) => writeln!(out, "<h2>{}</h2>", esc(text)),
-        Part::Text(text) => writeln!(out, "<p>{}</p>", esc(text)),
-        Part::List(lines) => {
-            out.write_str("<ul>\n")?;
-            lines.iter().try_for_each(|line| writeln!(out, "<li>{}</li>", esc(line)))?;
-            out.write_str("</ul>\n")
-        }
-        Part::Table(head, rows) => {
-            out.write_str("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Figures\">\n<table>\n<thead><tr>")?;
-            head.iter().try_for_each(|cell| write!(out, "<th scope=\"col\">{}</th>", esc(cell)))?;
-            out.write_str("</tr></thead>\n<tbody>\n")?;
-            for row in rows {
-                out.write_str("<tr>")?;
-                row.iter().try_for_each(|cell| write!(out, "<td>{}</td>", esc(cell)))?;
-                out.write_str("</tr>\n")?;
-            }
-            out.write_str("</tbody>\n</table>\n</div>\n")
-        }
-    }
 }

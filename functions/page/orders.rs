@@ -7,6 +7,7 @@ use std::time::Duration;
 use domain::decide::Situation;
 use domain::judge::judge;
 use domain::modes::{ModeCause, in_force};
+use domain::overriding::Overridable;
 use domain::policy::Mode;
 use domain::state::{Stage, StampCase};
 use domain::{Generation, ItemId, NOTE_CHARS_MAX, Order, StampId, Timestamp, capacity, explain};
@@ -55,6 +56,16 @@ impl Draft {
                 let generation = generation(needs("generation")?)?;
                 ("approve", Order::Approve { stamp: stamp()?, generation })
             }
+            "override" => {
+                let rule = serde_json::from_value(serde_json::Value::String(needs("rule")?.to_owned()))
+                    .map_err(|_| {
+                        Failure::BadParameter(
+                            "rule=.. is none that may be overridden: S2, S3 or S6.".to_owned(),
+                        )
+                    })?;
+                let generation = generation(needs("generation")?)?;
+                ("override", Order::Override { stamp: stamp()?, rule, generation })
+            }
             "pause" => {
                 let minutes = field("minutes").unwrap_or("60").trim().parse().map_err(|_| {
                     Failure::BadParameter("minutes=.. is no number, such as minutes=60.".to_owned())
@@ -100,7 +111,8 @@ pub(super) const fn stamp_of(order: &Order) -> Option<&StampId> {
         | Order::Approve { stamp, .. }
         | Order::Acknowledge { stamp }
         | Order::Cordon { stamp }
-        | Order::Readmit { stamp } => Some(stamp),
+        | Order::Readmit { stamp }
+        | Order::Override { stamp, .. } => Some(stamp),
         Order::Pause { .. } | Order::Resume | Order::Mode { .. } => None,
     }
 }
@@ -147,6 +159,14 @@ pub(super) fn links(
         writeln!(
             out,
             "<li><a class=\"button\" href=\"{base}/order/approve?stamp={name}&amp;generation={generation}\">Approve ...</a></li>"
+        )?;
+    }
+    if let Some((rule, generation)) = case.overridable()
+        && !case.overrides.contains_key(&rule)
+    {
+        writeln!(
+            out,
+            "<li><a class=\"button\" href=\"{base}/order/override?stamp={name}&amp;rule={rule:?}&amp;generation={generation}\">Override {rule:?} ...</a></li>"
         )?;
     }
     for (kind, label) in kinds {
@@ -221,6 +241,9 @@ fn question(draft: &Draft, situation: &Situation) -> String {
         Order::Acknowledge { stamp } => format!("Acknowledge {stamp}, so that it may return?"),
         Order::Cordon { stamp } => format!("Take {stamp} out of rotation?"),
         Order::Readmit { stamp } => format!("Let {stamp} come back early?"),
+        Order::Override { stamp, rule, .. } => {
+            format!("Override safety rule {rule:?} and take {stamp} out all the same?")
+        }
         Order::Pause { .. } => format!("Pause the automation of {workload}?"),
         Order::Resume => format!("Resume the automation of {workload}?"),
         Order::Mode { .. } => format!("Change a mode of {workload}?"),
@@ -253,13 +276,14 @@ fn effect(out: &mut String, draft: &Draft, situation: &Situation) -> fmt::Result
             "by holding it".to_owned(),
         ),
         Order::Cordon { .. } => (
-            "The others are asked to grow; when they can carry its load its gate closes. It stays out until you re-admit it. Confirmation, velocity and budget are not asked; floor, harm, freeze and pause are.".to_owned(),
+            "The others are asked to grow; when they can carry its load its gate closes. It stays out until you re-admit it. Confirmation and budget are not asked; every safety rule is, and a second region needs an approval of its own.".to_owned(),
             "by re-admitting it: its gate opens slice by slice, 90 s for the first".to_owned(),
         ),
         Order::Readmit { .. } => (
             "It comes back by slices as soon as it is healthy, without waiting for the end of its window. Each slice is watched, and closes again if it fails.".to_owned(),
             "by holding it, or it steps back by itself within 90 s if it fails".to_owned(),
         ),
+        Order::Override { rule, generation, .. } => overriding(*rule, *generation),
         Order::Pause { until } => (
             format!("No automatic removals and no returns until {}. Renewals, pre-scaling and the emergency return go on.", plain_time(*until)),
             "by resuming; it ends by itself".to_owned(),
@@ -281,9 +305,35 @@ fn effect(out: &mut String, draft: &Draft, situation: &Situation) -> fmt::Result
     )
 }
 
+/// What an override does, and how it is undone.
+fn overriding(rule: Overridable, generation: Generation) -> (String, String) {
+    let costs = match rule {
+        Overridable::S2 => {
+            "Its gate closes for everybody although the others cannot carry its load: what is too much for them fails, there \
+             and for their own clients."
+        }
+        Overridable::S3 => {
+            "It is taken out so soon after another region that nobody knows yet what that one's removal did."
+        }
+        Overridable::S6 => "It is taken out on evidence that had a gap a moment ago.",
+    };
+    (
+        format!(
+            "You set aside safety rule {rule:?} ({}) for this one removal, which generation {generation} held. {costs} The last \
+             serving region stays whatever is overridden, and so it does in a freeze or where something cannot be read. The \
+             override is void when it was not used within the policy's limits.plan_expiry. It is told to everybody who is notified.",
+            rule.in_words()
+        ),
+        "by re-admitting it: its gate opens slice by slice, 90 s for the first; if what still serves fails, it comes back by itself"
+            .to_owned(),
+    )
+}
+
 /// What would still serve, and whether it can carry the load.
 fn floor(out: &mut String, draft: &Draft, view: &View<'_>, next: &Situation) -> fmt::Result {
-    let (Some(stamp), Order::Cordon { .. } | Order::Approve { .. }) = (draft.stamp(), &draft.order) else {
+    let (Some(stamp), Order::Cordon { .. } | Order::Approve { .. } | Order::Override { .. }) =
+        (draft.stamp(), &draft.order)
+    else {
         return Ok(());
     };
     let state = &next.state;
@@ -344,6 +394,15 @@ fn form(out: &mut String, view: &View<'_>, draft: &Draft, now: Timestamp) -> fmt
     match &draft.order {
         Order::Approve { generation, .. } => {
             writeln!(out, "<input type=\"hidden\" name=\"generation\" value=\"{generation}\">")?;
+        }
+        Order::Override { stamp, rule, generation } => {
+            let name = esc(stamp);
+            writeln!(
+                out,
+                "<input type=\"hidden\" name=\"rule\" value=\"{rule:?}\"><input type=\"hidden\" name=\"generation\" value=\"{generation}\">\n\
+                 <label for=\"confirm\">Write <strong>{name}</strong> to confirm that this stamp is meant.</label>\n\
+                 <input id=\"confirm\" name=\"confirm\" required autocomplete=\"off\" spellcheck=\"false\">"
+            )?;
         }
         Order::Pause { until } => pause_fields(out, until.since(now))?,
         Order::Mode { cause, mode } => mode_fields(out, view, *cause, *mode)?,
@@ -416,6 +475,13 @@ pub(super) async fn post(view: &View<'_>, call: &HttpCall, place: &Place) -> Res
     let field = |name: &str| fields.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     permit(view, call, field("token").unwrap_or_default())?;
     let draft = Draft::read(kind, field, view.controller.clock.now())?;
+    if let Order::Override { stamp, .. } = &draft.order
+        && field("confirm").map(str::trim) != Some(stamp.as_str())
+    {
+        return Err(Failure::Refused(format!(
+            "to override a safety rule, confirm it by the stamp's name, {stamp}"
+        )));
+    }
     let taken = give(view, draft.order, field("reason").unwrap_or_default()).await?;
     let base = view.frame.base;
     Ok(HttpReply::empty(303).with_header("Location", format!("{base}/status?ordered={taken}")))

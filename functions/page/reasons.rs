@@ -98,6 +98,9 @@ pub(super) fn rule(fired: &Fired) -> String {
         FiredRule::Held { reason } => explain::action(&Action::Hold { reason: *reason }),
         FiredRule::Awaited { on } => explain::action(&Action::Wait { on: *on }),
         FiredRule::SteppedBack { because } => explain::action(&Action::StepBack { why: *because }),
+        FiredRule::Overridden { safety, by, why } => {
+            format!("safety rule {safety:?} was overridden by {by} ({}): {why}", safety.in_words())
+        }
         FiredRule::CannotGrow => "it does not grow as it was asked to".to_owned(),
         FiredRule::Refused { safety, actuator } => {
             let actuator = match actuator {

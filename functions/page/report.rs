@@ -2,7 +2,7 @@
 //! refused and why, what a faster or slower policy would have done, and what nobody has answered yet.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use domain::audit::AuditRecord;
 use domain::audit_line::AuditLine;
@@ -12,6 +12,7 @@ use domain::policy::Span;
 use domain::state::Stage;
 use domain::{Policy, StampId, explain};
 
+use super::html::esc;
 use super::incident::rows;
 use super::story::Story;
 use super::words::{clock_time, plain_time, readable, span};
@@ -21,6 +22,10 @@ pub const RECORDS_MAX: usize = 40;
 
 /// Lines of one list.
 const LIST_MAX: usize = 100;
+
+/// Enough to be read and printed.
+const HTML_STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
+    table{border-collapse:collapse}th,td{text-align:left;padding:.2rem .8rem .2rem 0;border-bottom:1px solid}";
 
 /// A paragraph of a report. Rendered twice: as Markdown and as markup.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -302,6 +307,44 @@ pub fn markdown(title: &str, parts: &[Part]) -> String {
     out
 }
 
+/// As a document of its own: no script, nothing from elsewhere, everything escaped.
+pub fn html(title: &str, parts: &[Part]) -> String {
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{0}</title>\n<style>{HTML_STYLE}</style>\n</head>\n\
+         <body>\n<main>\n<h1>{0}</h1>\n",
+        esc(title)
+    );
+    let _ = parts.iter().try_for_each(|one| part(&mut out, one));
+    out.push_str("</main>\n</body>\n</html>\n");
+    out
+}
+
+/// One paragraph as markup.
+pub(super) fn part(out: &mut String, part: &Part) -> fmt::Result {
+    match part {
+        Part::Heading(text) => writeln!(out, "<h2>{}</h2>", esc(text)),
+        Part::Text(text) => writeln!(out, "<p>{}</p>", esc(text)),
+        Part::List(lines) => {
+            out.write_str("<ul>\n")?;
+            lines.iter().try_for_each(|line| writeln!(out, "<li>{}</li>", esc(line)))?;
+            out.write_str("</ul>\n")
+        }
+        Part::Table(head, rows) => {
+            out.write_str("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Figures\">\n<table>\n<thead><tr>")?;
+            head.iter().try_for_each(|cell| write!(out, "<th scope=\"col\">{}</th>", esc(cell)))?;
+            out.write_str("</tr></thead>\n<tbody>\n")?;
+            for row in rows {
+                out.write_str("<tr>")?;
+                row.iter().try_for_each(|cell| write!(out, "<td>{}</td>", esc(cell)))?;
+                out.write_str("</tr>\n")?;
+            }
+            out.write_str("</tbody>\n</table>\n</div>\n")
+        }
+    }
+}
+
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -328,5 +371,8 @@ mod tests {
         for markup in ["<script", "[x](", "| `", " **b", "\n# c"] {
             assert!(!text.contains(markup), "{markup}: {text}");
         }
+        let text = html(hostile, &[Part::List(vec![hostile.to_owned()]), Part::Text(hostile.to_owned())]);
+        assert!(!text.contains("<script"), "{text}");
+        assert!(text.contains("<li>&lt;script&gt;"), "{text}");
     }
 }

@@ -8,6 +8,10 @@ use super::report::Part;
 use super::story::Story;
 use super::words::{plain_time, span};
 
+/// Days that a cause is watched at the least, and lines of what was watched.
+const DAYS_MIN: u64 = 14;
+const WATCHED_MAX: usize = 100;
+
 /// What must hold before a cause goes from `observe` to `act`.
 const CRITERION: &str = "A cause may go from observe to act when it was watched for at least 14 days, at least one of its \
     would-be removals was reviewed by a person, none of those reviewed was wrong, and a drill of it was played with the \
@@ -23,8 +27,8 @@ pub struct Months {
     pub stories: Vec<Story>,
     /// Removals whose record shows the stamp healthy by our own probes when it was taken out.
     pub wrong: Vec<String>,
-    /// Records in which something was not done for its mode.
-    pub unenforced: usize,
+    /// What was not done for the mode of its cause, and would have been.
+    pub watched: Vec<String>,
 }
 
 /// Draws it up.
@@ -44,7 +48,7 @@ pub fn parts(span_of: &Months, policy: &Policy) -> Vec<Part> {
         row("holds", holds.to_string()),
         row("wrong removals", span_of.wrong.len().to_string()),
         row("time below the floor", span(std::time::Duration::from_secs(below))),
-        row("records with something watched and not done", span_of.unenforced.to_string()),
+        row("watched and not done", span_of.watched.len().to_string()),
     ];
     let incidents = summaries.iter().map(|summary| {
         let seconds = |s: Option<u64>| s.map_or("-".to_owned(), |s| span(std::time::Duration::from_secs(s)));
@@ -69,6 +73,7 @@ pub fn parts(span_of: &Months, policy: &Policy) -> Vec<Part> {
         Part::List(if span_of.wrong.is_empty() { vec!["None.".to_owned()] } else { span_of.wrong.clone() }),
         Part::Heading("From observe to act".to_owned()),
         Part::Text(CRITERION.to_owned()),
+        Part::List(watched(span_of)),
         Part::Heading("How these are counted".to_owned()),
         Part::List(vec![
             "A removal counts as wrong when our own probes saw the stamp healthy in the record that decided it, unless a person ordered it.".to_owned(),
@@ -76,6 +81,21 @@ pub fn parts(span_of: &Months, policy: &Policy) -> Vec<Part> {
             "Medians are of incidents with a removal; an incident that goes on counts with what it has.".to_owned(),
         ]),
     ]
+}
+
+/// What would have been done, and how much of the criterion the audit can answer.
+fn watched(span_of: &Months) -> Vec<String> {
+    let days = span_of.until.since(span_of.from).as_secs() / 86_400;
+    let enough = if days >= DAYS_MIN { "long enough" } else { "too short" };
+    let mut lines = vec![format!(
+        "This report covers {days} days: {enough}. Whether somebody reviewed what follows it cannot know."
+    )];
+    match span_of.watched.len() {
+        0 => lines.push("Nothing would have been done: there is nothing to review yet.".to_owned()),
+        count => lines.push(format!("{count} would have been done, to be reviewed one by one:")),
+    }
+    lines.extend(span_of.watched.iter().take(WATCHED_MAX).cloned());
+    lines
 }
 
 fn median_and_longest(mut seconds: Vec<u64>) -> String {

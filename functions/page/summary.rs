@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use domain::modes::ModeCause;
+use domain::overriding::Overridable;
 use domain::policy::Mode;
-use domain::state::{FreezeCause, Stage};
+use domain::state::{FreezeCause, HeldFor, Stage};
 use domain::{
     EnabledState, EvidenceClass, GatePosition, Generation, Policy, StampId, Timestamp, Verdict, WorkloadId,
     capacity, explain,
@@ -74,8 +75,21 @@ pub struct StampStatus {
     pub evidence: BTreeMap<EvidenceClass, Says>,
     /// The generation whose cordon awaits approval.
     pub awaiting_approval: Option<Generation>,
+    /// Why something about it is held, since when, and when a person was last told.
+    pub held_for: Option<HeldFor>,
+    /// What an override of a safety rule would have to name.
+    pub overridable: Option<OverridableNow>,
     /// Who holds it.
     pub held_by: Option<String>,
+}
+
+/// A safety rule that holds the removal of a stamp now, and that an operator may override.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OverridableNow {
+    /// The rule.
+    pub rule: Overridable,
+    /// The generation whose hold an override names.
+    pub generation: Generation,
 }
 
 /// What one class says of a stamp.
@@ -154,6 +168,8 @@ impl StampStatus {
                 })
                 .collect(),
             awaiting_approval: case.awaiting_approval.filter(|_| case.approval.is_none()),
+            held_for: case.held_for,
+            overridable: case.overridable().map(|(rule, generation)| OverridableNow { rule, generation }),
             held_by: case.hold.as_ref().map(|hold| hold.by.clone()),
         }
     }

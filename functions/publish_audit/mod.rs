@@ -1,7 +1,9 @@
 //! Change feed of the ledger: copies each audit record to the append-only store.
 
-use adapters::StoreError;
+use adapters::meter::{self, METRICS};
+use adapters::{AuditAppend, StoreError};
 use domain::audit::AuditRecord;
+use domain::audit_line::AuditLine;
 
 use crate::edge::{ControllerApp, Envelope, FunctionError, Reply};
 
@@ -25,7 +27,12 @@ pub async fn run(app: &ControllerApp, envelope: &Envelope<'_>) -> Result<Reply, 
             continue;
         };
         match controller.audit.append(&record).await {
-            Ok(_) => copied += 1,
+            Ok(appended) => {
+                copied += 1;
+                if appended == AuditAppend::Stored && meter::is_on() {
+                    count(&record);
+                }
+            }
             // Another body under the same id: altered, or a fork after a lost write region. Trying again cannot help and
             // would hold up every later record; `cordon audit verify` shows both.
             Err(StoreError::Refused { reason, .. }) => {
@@ -40,6 +47,15 @@ pub async fn run(app: &ControllerApp, envelope: &Envelope<'_>) -> Result<Reply, 
         }
     }
     Ok(reply.with_log(format!("{copied} audit records are in the audit store")))
+}
+
+/// What was decided, once for each record: a second delivery is no second decision.
+fn count(record: &AuditRecord) {
+    let workload = record.workload.as_str();
+    for act in AuditLine::of(record, None).acts {
+        let (code, stamp) = (act.code, act.stamp.as_str());
+        tracing::event!(target: METRICS, tracing::Level::TRACE, monotonic_counter.cordon.decisions = 1_u64, workload, stamp, code);
+    }
 }
 
 /// An audit record as Cosmos DB holds it, as text in a document of its kind; or bare, as the local feed sends it; none if

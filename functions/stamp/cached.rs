@@ -62,11 +62,20 @@ impl<T: Clone> Cached<T> {
         value
     }
 
+    /// Looks at the value without a copy of it; none if it is old.
+    pub(super) fn look<R>(&self, now: Timestamp, read: impl FnOnce(&T) -> R) -> Option<R> {
+        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        (!self.is_stale(&slot, now)).then(|| read(&slot.value))
+    }
+
     fn peek(&self, now: Timestamp) -> (T, bool) {
         let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that went back makes the value stale, too: an age of zero for ever would freeze it.
-        let stale = slot.refreshed_at.is_none_or(|at| now < at || now.since(at) >= self.age_max);
-        (slot.value.clone(), stale)
+        (slot.value.clone(), self.is_stale(&slot, now))
+    }
+
+    /// A clock that went back makes the value stale, too: an age of zero for ever would freeze it.
+    fn is_stale(&self, slot: &Slot<T>, now: Timestamp) -> bool {
+        slot.refreshed_at.is_none_or(|at| now < at || now.since(at) >= self.age_max)
     }
 }
 

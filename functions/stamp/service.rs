@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::{Clock, GateReader};
+use axum::http::HeaderMap;
 use domain::Timestamp;
 use domain::gate::{GateAnswer, GateMemory, answer, effective_percent};
 use serde::Deserialize;
@@ -95,8 +96,26 @@ impl StampService {
         gate == GateAnswer::Open && !failed_hard(&components)
     }
 
+    /// As `admits`, from what is known, for a prober with these headers; none if something must be read first. Reading is
+    /// for a task that no prober can break off: one with less patience than a read would keep the gate from ever being read.
+    pub fn admits_by_memory(&self, headers: &HeaderMap) -> Option<bool> {
+        let now = self.clock.now();
+        let well = self.components.look(now, |components| !failed_hard(components))?;
+        let single = |name: &str| {
+            let mut values = headers.get_all(name).iter();
+            let value = values.next().map(|value| value.to_str().unwrap_or_default());
+            if values.next().is_some() { Err(Repeated) } else { Ok(value) }
+        };
+        let (id, address) = (single("x-azure-fdid").ok()?, single(&self.config.prober_header).ok()?);
+        let prober = self.prober(id, address);
+        let gate =
+            self.gate.look(now, |gate| answer(&gate.memory, prober, now, self.config.gate_boot_wait))?;
+        Some(gate == GateAnswer::Open && well)
+    }
+
     async fn gated(&self, call: &HttpCall) -> HttpReply {
-        if self.admits(self.prober(call)).await {
+        let prober = self.prober(call.header("x-azure-fdid"), call.header(&self.config.prober_header));
+        if self.admits(prober).await {
             HttpReply::json(200, json!({ "status": "serving" }))
         } else {
             HttpReply::json(503, json!({ "status": "withdrawn" }))
@@ -168,14 +187,17 @@ impl StampService {
     }
 
     /// The prober's address, believed only from our own Front Door: anybody else could choose the slice by writing it.
-    fn prober(&self, call: &HttpCall) -> Option<IpAddr> {
+    fn prober(&self, front_door_id: Option<&str>, address: Option<&str>) -> Option<IpAddr> {
         let ours = self.config.front_door_id.as_deref().filter(|id| !id.is_empty())?;
-        if !call.header("x-azure-fdid").is_some_and(|id| id.trim().eq_ignore_ascii_case(ours)) {
+        if !front_door_id.is_some_and(|id| id.trim().eq_ignore_ascii_case(ours)) {
             return None;
         }
-        parse_address(call.header(&self.config.prober_header)?.split(',').next()?.trim())
+        parse_address(address?.split(',').next()?.trim())
     }
 }
+
+/// A header came more than once: what that means is for the one place that joins them.
+struct Repeated;
 
 /// The witness asks from its region, a person without naming one; every other vantage is a stamp.
 fn is_peer(call: &HttpCall) -> bool {

@@ -82,7 +82,7 @@ try {
     await said(page, "All 3 stamps serve");
     assert.match(await page.textContent(".who"), /developer, operator/);
     for (const path of ["status", "incidents", "audit", "stamp/eastus2", "order/hold?stamp=eastus2",
-      "order/cordon?stamp=eastus2", "order/pause", "order/mode", "nothing"]) {
+      "order/cordon?stamp=eastus2", "order/override?stamp=eastus2&rule=S2&generation=1.1", "order/pause", "order/mode", "nothing"]) {
       await accessible(page, path);
     }
   });

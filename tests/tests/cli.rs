@@ -198,6 +198,31 @@ async fn check_explains_a_policy_or_names_the_line_of_each_error() {
 }
 
 #[tokio::test]
+async fn check_says_what_a_policy_means_for_the_stamps_that_are_there() {
+    let directory = Directory::new();
+    drop(ledger_with_stamp(&directory.0).await);
+    let data = directory.text();
+    let ran = run(&["check", &policy_path(), "--data", &data]).await;
+    assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
+    for expected in [
+        "With the stamps that are there",
+        "1 stamp(s): a lost one is out within 1m 20s of its first symptom where two classes see it, within 2m 20s",
+        "its origin stays enabled: 0 other(s) would remain, latch.origins_remaining_min is 2",
+        "eastus2 must carry 0 requests/s",
+        "of which capacity.regions_min keeps 1: none is ever taken out",
+        "asked for again every 10m",
+    ] {
+        assert!(ran.out.contains(expected), "lacks {expected:?}:\n{}", ran.out);
+    }
+    let json = run(&["check", &policy_path(), "--data", &data, "--json"]).await;
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((&json["valid"], &json["workload"]), (&serde_json::json!(true), &serde_json::json!(WORKLOAD)));
+    let empty = Directory::new();
+    let wrong = run(&["check", &policy_path(), "--data", &empty.text()]).await;
+    assert!(wrong.exit == Exit::Failed && wrong.err.contains("there is no ledger at"), "{}", wrong.err);
+}
+
+#[tokio::test]
 async fn the_published_schema_is_current_and_fits_the_shipped_policy() {
     let printed = run(&["check", "--schema"]).await;
     let published = include_str!("../../policy.schema.json");
@@ -223,6 +248,7 @@ async fn an_order_lands_in_the_inbox_with_who_and_why() {
         vec!["release", "eastus2"],
         vec!["approve", "eastus2", "--generation", "1.7"],
         vec!["ack", "eastus2"],
+        vec!["override", "eastus2", "--rule", "S2", "--generation", "1.7"],
         vec!["pause", "--for", "2h"],
         vec!["resume"],
     ] {
@@ -241,7 +267,7 @@ async fn an_order_lands_in_the_inbox_with_who_and_why() {
             other => panic!("not an order: {other:?}"),
         })
         .collect();
-    assert_eq!(orders.len(), 6);
+    assert_eq!(orders.len(), 7);
     let generation = Generation { epoch: 1, n: 7 };
     assert!(orders.contains(&&Order::Approve { stamp: "eastus2".into(), generation }));
     assert!(orders.iter().any(|order| matches!(order, Order::Pause { .. })));
@@ -259,6 +285,10 @@ async fn an_order_that_makes_no_sense_is_refused_before_it_is_recorded() {
         (vec!["pause", "--for", "25h", "--reason", "x"], "change the modes"),
         (vec!["pause", "--for", "2d", "--reason", "x"], "no duration"),
         (vec!["approve", "eastus2", "--generation", "7", "--reason", "x"], "1.42"),
+        (
+            vec!["override", "eastus2", "--rule", "S8", "--generation", "1.7", "--reason", "x"],
+            "no other rule",
+        ),
         (vec!["resume"], "--reason"),
     ] {
         let ran = run(&[order.as_slice(), &place].concat()).await;

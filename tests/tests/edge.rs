@@ -284,6 +284,52 @@ async fn audit_records_are_copied_and_other_documents_are_not() {
     assert!(host.change_feed("publish_audit", &[fed(&record(4))]).await.unwrap_err().0.contains("503"));
 }
 
+#[tokio::test]
+async fn a_record_that_does_not_follow_from_the_one_before_is_told_as_a_broken_chain() {
+    let (sender, mut got) = tokio::sync::mpsc::unbounded_channel();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let hook = axum::Router::new().route(
+        "/hook",
+        axum::routing::post(move |body: String| async move {
+            sender.send(body).map_err(|_| axum::http::StatusCode::GONE)
+        }),
+    );
+    tokio::spawn(async move { axum::serve(listener, hook).await });
+    let House { host, .. } = house_with(|policy| {
+        let format = Some(domain::policy::NotifyFormat::Slack);
+        let page = Some("https://cordon.example/api/operator".into());
+        policy.notify.push(domain::policy::NotifyTarget {
+            name: "chat".into(),
+            url,
+            format,
+            page,
+            auth: None,
+            key: None,
+        });
+    })
+    .await;
+    let first = record(1);
+    let mut second = record(2);
+    second.previous.clone_from(&first.hash);
+    let second = second.sealed();
+    let stranger = record(3);
+    let mut altered = record(4);
+    altered.previous.clone_from(&stranger.hash);
+    let mut altered = altered.sealed();
+    altered.headline = "nothing happened".into();
+    let documents = [fed(&first), fed(&second), fed(&stranger), fed(&altered)];
+    host.change_feed("publish_audit", &documents).await.unwrap();
+    host.change_feed("notify", &documents).await.unwrap();
+    // Records from before there were kinds are no news to a chat; a broken chain always is.
+    for (seq, why) in [(3, "names another record than 2"), (4, "does not match its hash")] {
+        let text = got.recv().await.unwrap();
+        assert!(text.contains(&format!("the audit's chain is broken at record {seq}")), "{text}");
+        assert!(text.contains(why) && text.contains(&format!("/audit/{seq}|")), "{text}");
+    }
+    assert!(got.try_recv().is_err(), "two posts and no more");
+}
+
 /// Not a test by itself: what the double starts in `the_double_starts_and_kills_a_process`.
 #[tokio::test]
 async fn handler_process() {

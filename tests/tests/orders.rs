@@ -258,8 +258,18 @@ async fn a_reader_can_do_nothing_that_changes_state() {
     let page = world.call("GET", "status", &reader, "").await;
     assert!(text(&page).contains("kim@contoso.example, reader"));
     assert!(!text(&page).contains("/order/"), "no order is offered");
-    for kind in ["hold", "release", "cordon", "approve", "acknowledge", "readmit", "pause", "resume", "mode"]
-    {
+    for kind in [
+        "hold",
+        "release",
+        "cordon",
+        "approve",
+        "acknowledge",
+        "readmit",
+        "pause",
+        "resume",
+        "mode",
+        "override",
+    ] {
         let path = format!("order/{kind}");
         let body = "stamp=eastus2&generation=1.1&reason=x&token=x";
         assert_eq!(
@@ -326,6 +336,62 @@ async fn an_approval_names_its_generation_and_dies_with_it() {
             "{generation}"
         );
     }
+}
+
+/// eastus2 was ordered out, and the others cannot carry it.
+fn held_for_capacity(state: &mut WorkloadState) {
+    let case = state.cases.get_mut(&StampId::from("eastus2")).unwrap();
+    case.stage = Stage::Evacuating;
+    case.cause = Some(domain::state::Cause::Order);
+    case.decided_at = Some(now());
+    case.by_hand = Some(domain::state::ByHand { by: "sam".into(), reason: "x".into(), at: now() });
+    case.held_for = Some(domain::state::HeldFor {
+        reason: domain::decide::HoldReason::CapacityShort,
+        generation: Generation { epoch: 1, n: 7 },
+        since: now(),
+        told_at: now(),
+        told: 1,
+    });
+    for other in ["centralus", "westus2"] {
+        state.load.get_mut(&StampId::from(other)).unwrap().ready_instances = 4;
+    }
+}
+
+#[tokio::test]
+async fn an_override_is_offered_by_name_says_what_it_costs_and_needs_the_stamps_name() {
+    let world = development().with(held_for_capacity).await;
+    let path = "order/override?stamp=eastus2&rule=S2&generation=1.7";
+    let status = text(&world.call("GET", "status", &[COOKIE], "").await);
+    assert!(status.contains("order/override?stamp=eastus2&amp;rule=S2&amp;generation=1.7"), "{status}");
+    let page = world.call("GET", path, &[COOKIE], "").await;
+    for expected in [
+        "Override safety rule S2 and take eastus2 out all the same?",
+        "The last serving region stays whatever is overridden",
+        "The floor without eastus2: 2 of 3 regions",
+        "not ready yet",
+        "although the survivors cannot carry its load",
+        "name=\"confirm\"",
+    ] {
+        assert!(text(&page).contains(expected), "lacks {expected:?}:\n{}", text(&page));
+    }
+    let token = form_token(&page);
+    for (more, status) in [
+        ("&rule=S2&generation=1.7&reason=bad+prices", 409),
+        ("&rule=S2&generation=1.7&reason=bad+prices&confirm=eastus", 409),
+        ("&rule=S2&generation=1.6&reason=bad+prices&confirm=eastus2", 409),
+        ("&rule=S3&generation=1.7&reason=bad+prices&confirm=eastus2", 409),
+        ("&rule=S8&generation=1.7&reason=bad+prices&confirm=eastus2", 400),
+        ("&rule=S2&generation=1.7&reason=&confirm=eastus2", 409),
+    ] {
+        let body = format!("token={token}&stamp=eastus2{more}");
+        assert_eq!(world.call("POST", "order/override", &[COOKIE], &body).await.status, status, "{more}");
+    }
+    assert!(world.ordered().await.is_empty());
+    let body =
+        format!("token={token}&stamp=eastus2&rule=S2&generation=1.7&reason=bad+prices&confirm=eastus2");
+    assert_eq!(world.call("POST", "order/override", &[COOKIE], &body).await.status, 303);
+    let status = text(&world.call("GET", "status", &[COOKIE], "").await);
+    assert!(status.contains("Safety rule S2 is overridden for eastus2 by developer"), "{status}");
 }
 
 #[tokio::test]

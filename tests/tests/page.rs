@@ -250,7 +250,13 @@ async fn an_outage_is_told_in_one_sentence_and_in_full() {
 async fn orders_freezes_and_ramps_are_loud() {
     let world = world();
     let mut state = outage();
-    state.pause = Some(Pause { by: "sam".into(), reason: "planned work".into(), until: now() + minute() });
+    state.pause = Some(Pause {
+        by: "sam".into(),
+        reason: "planned work".into(),
+        until: now() + minute(),
+        since: now(),
+        told_at: None,
+    });
     let east = state.cases.get_mut(&StampId::from("eastus2")).unwrap();
     east.window = None;
     east.ramp = Some(RampRun { slice: 1, since: ago(60), emergency: false });
@@ -286,7 +292,13 @@ async fn hostile_text_is_text() {
     let mut state = outage();
     Arc::make_mut(&mut state.topology.stamps).get_mut(&StampId::from("eastus2")).unwrap().region =
         HOSTILE.into();
-    state.pause = Some(Pause { by: HOSTILE.into(), reason: HOSTILE.into(), until: now() + minute() });
+    state.pause = Some(Pause {
+        by: HOSTILE.into(),
+        reason: HOSTILE.into(),
+        until: now() + minute(),
+        since: now(),
+        told_at: None,
+    });
     world.commit(state, vec![]).await;
     world.tell("alert-1", EvidenceClass::Edge, HOSTILE, HOSTILE).await;
     let refusal = domain::Refusal {

@@ -42,7 +42,7 @@ fn screenshots() -> Result<Outcome, Failure> {
 }
 
 fn play(script: &str, arguments: &[&str]) -> Result<Outcome, Failure> {
-    let Some(chromium) = chromium() else {
+    let Some(chromium) = chromium().or_else(installed) else {
         println!("no Chromium was found: install the package chromium, or name one in CORDON_CHROMIUM");
         return Ok(Outcome::NotRun);
     };
@@ -58,6 +58,25 @@ fn play(script: &str, arguments: &[&str]) -> Result<Outcome, Failure> {
 fn chromium() -> Option<PathBuf> {
     let named = env::var_os("CORDON_CHROMIUM").map(PathBuf::from);
     named.into_iter().chain(CHROMIUMS.map(PathBuf::from)).find(|path| path.is_file())
+}
+
+/// Chromium from Debian's packages, where this may install them: as root, on a machine with apt-get.
+fn installed() -> Option<PathBuf> {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    if !root {
+        return None;
+    }
+    println!("installing the package chromium, once");
+    for arguments in [&["update", "-q"][..], &["install", "-q", "-y", "--no-install-recommends", "chromium"]]
+    {
+        let mut apt = Command::new("apt-get");
+        apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        if let Err(failure) = run(&mut apt) {
+            println!("{failure}");
+            return None;
+        }
+    }
+    chromium()
 }
 
 /// The pinned packages below `target`; none if they cannot be had.

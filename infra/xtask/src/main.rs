@@ -1,5 +1,7 @@
-//! Developer tasks: `cargo xtask test`, `verify`, `browser`, `package`, `deploy`. Standard library only, so that it builds in a second.
+//! Developer tasks: `cargo xtask test`, `verify`, `browser`, `api`, `package`, `deploy`. Standard library only, so that it builds
+//! in a second.
 
+mod api;
 mod browser;
 mod deploy;
 mod elf;
@@ -21,6 +23,7 @@ cargo xtask <task>
                               python3, node and npm (names of stages: these alone)
   browser [--shots]           an operator's journeys in a real browser; needs node, npm and Chromium
                               (--shots: the README's screenshots into docs/ instead)
+  api                         Schemathesis against the operator's API of a drill; needs python3
   package [options]           stages a function app into target/package
       --role controller|stamp which functions (default: controller; stamp: stamp_health alone)
       --release               builds the release binary and takes it
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
     let done = match arguments.split_first().map(|(task, rest)| (task.as_str(), rest)) {
         Some(("test", [])) => test::run_task(),
         Some(("verify", only)) => verify::run_task(only),
+        Some(("api", [])) => api::run_task(),
         Some(("browser", rest)) => browser::run_task(rest),
         Some(("package", rest)) => package::run_task(rest),
         Some(("deploy", rest)) => deploy::run_task(rest),

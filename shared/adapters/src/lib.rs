@@ -5,6 +5,7 @@ pub mod cosmos;
 pub mod embedded;
 pub mod epoch;
 pub mod memory;
+pub mod meter;
 mod ports;
 
 pub mod azure;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::assess::{Assessment, Condition};
 use crate::decide::{Action, HoldReason, WaitReason};
-use crate::explanation::After;
+use crate::explanation::{After, takes_more_out};
 use crate::state::{Stage, StampCase};
 use crate::{EnabledState, GatePosition, StampId, Timestamp};
 
@@ -106,9 +106,7 @@ fn of_stamp(after: &After<'_>, stamp: &StampId, case: &StampCase) -> Vec<(Altern
         Stage::Readmitting => vec![(Alternative::ReturnNow, WhyNot::WatchedFirst)],
     };
     let action = after.action(stamp);
-    if matches!(action, Action::Cordon { .. } | Action::CloseGate | Action::EvacuatePartly { .. })
-        || matches!(action, Action::StepBack { .. })
-    {
+    if takes_more_out(action) || matches!(action, Action::StepBack { .. }) {
         found.insert(0, (DoNothing, after.if_left(stamp)));
     }
     let is_back = *action == Action::EmergencyReturn || case.gate == GatePosition::Open;
@@ -147,6 +145,7 @@ fn leaving(
         (Action::Hold { reason }, _) => {
             found.push((Alternative::Cordon, WhyNot::Forbidden { reason: *reason }));
         }
+        (Action::CloseByOverride, _) => found.push((Alternative::PartialEvacuation, WhyNot::StillFails)),
         (_, GatePosition::Closed) => {
             let all = if assessment.is_dropped_by_front_door() {
                 WhyNot::StillFails

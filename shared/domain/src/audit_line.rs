@@ -87,7 +87,7 @@ pub struct Planned {
 /// Something that folding noted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Noted {
-    /// The note's stable code: `ordered`, `order_refused`, `step_ended`, `refused`, `topology_changed`.
+    /// The note's stable code: `ordered`, `overridden`, `order_refused`, `step_ended`, `refused`, `topology_changed`.
     pub code: String,
     /// In words.
     pub text: String,
@@ -273,7 +273,8 @@ fn rules(record: &AuditRecord) -> BTreeSet<String> {
         .filter_map(|fired| {
             let rule = &fired["rule"];
             let code = rule["rule"].as_str()?;
-            let more = ["reason", "on", "because", "cause"].iter().find_map(|field| rule[*field].as_str());
+            let more =
+                ["reason", "on", "because", "cause", "safety"].iter().find_map(|field| rule[*field].as_str());
             Some(match (code, rule["by"]["rule"].as_str(), more) {
                 ("fails", Some(by), _) => by.to_owned(),
                 ("refused", ..) => return None,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::modes::ModeCause;
+use crate::overriding::Overridable;
 use crate::policy::Mode;
 use crate::{Generation, StampId, Timestamp};
 
@@ -61,6 +62,16 @@ pub enum Order {
     Readmit {
         /// The stamp.
         stamp: StampId,
+    },
+    /// Set a safety rule aside for the removal of this stamp that it holds, as decided in that generation. Never for the
+    /// last region; void after `limits.plan_expiry`.
+    Override {
+        /// The stamp.
+        stamp: StampId,
+        /// The rule.
+        rule: Overridable,
+        /// The generation whose hold is overridden.
+        generation: Generation,
     },
     /// What a cause may do from now on, whatever the policy's file says.
     Mode {

@@ -45,6 +45,10 @@ pub fn order(order: &Order) -> String {
         Order::Resume => "the end of the pause".to_owned(),
         Order::Cordon { stamp } => format!("the cordon of {stamp}"),
         Order::Readmit { stamp } => format!("the return of {stamp} before its window is over"),
+        Order::Override { stamp, rule, generation } => format!(
+            "an override of safety rule {rule:?} ({}) for the cordon of {stamp} that generation {generation} held",
+            rule.in_words()
+        ),
         Order::Mode { cause, mode: Some(mode) } => {
             format!("the mode {} for {}", mode_in_words(*mode), cause_in_words(*cause))
         }
@@ -172,6 +176,7 @@ pub fn decision(decision: &Decision) -> (String, Vec<String>) {
         because.push(format!("removals are frozen since {}: {}", freeze_now.since, freeze(freeze_now.cause)));
         news.push("removals are frozen".to_owned());
     }
+    because.extend(decision.cases.iter().filter_map(|(stamp, case)| asked_again(stamp, case)));
     let mut quiet = Vec::new();
     for (stamp, ruling) in &decision.rulings {
         let text = format!("{stamp}: {}", action(&ruling.action));
@@ -201,6 +206,21 @@ pub fn decision(decision: &Decision) -> (String, Vec<String>) {
     because.extend(quiet);
     let headline = if news.is_empty() { "nothing to do".to_owned() } else { news.join("; ") };
     (headline, because)
+}
+
+/// The headline of a record that tells of a pause again.
+pub(crate) fn still_paused(pause: &crate::state::Pause, headline: &str) -> String {
+    let paused = format!(
+        "the automation is paused since {} by {}, until {}: {}",
+        pause.since, pause.by, pause.until, pause.reason
+    );
+    if headline == "nothing to do" { paused } else { format!("{paused}; {headline}") }
+}
+
+/// That a person was asked before and has not answered.
+fn asked_again(stamp: &crate::StampId, case: &StampCase) -> Option<String> {
+    let held = case.held_for.filter(|held| held.reason.waits_for_a_person() && held.told > 1)?;
+    Some(format!("{stamp}: nobody has answered; asked {} times since {}", held.told, held.since))
 }
 
 /// What is known of a stamp, in words.
@@ -261,6 +281,9 @@ pub fn action(action: &Action) -> String {
             "is to be cordoned: it fails too many requests; the survivors grow first".into()
         }
         Action::CloseGate => "closes its gate: the survivors can carry its load".into(),
+        Action::CloseByOverride => {
+            "closes its gate although the survivors cannot carry its load: an operator overrode S2".into()
+        }
         Action::EvacuatePartly { open_percent } => {
             format!(
                 "is evacuated in part: {open_percent} % of the edge locations stay, the survivors cannot carry more"

@@ -18,6 +18,7 @@ use crate::harm::{self, Harm};
 use crate::judge::Judgement;
 use crate::lint::SafetyRule;
 use crate::notice::{Notice, notices};
+use crate::overriding::Overridable;
 use crate::policy::Policy;
 use crate::state::{Cause, FreezeCause, Stage, StampCase, WorkloadState};
 use crate::{Actuator, EvidenceClass, StampId, Timestamp, Verdict};
@@ -90,6 +91,15 @@ pub enum FiredRule {
     },
     /// It does not grow.
     CannotGrow,
+    /// An operator set a safety rule aside for this removal.
+    Overridden {
+        /// Which.
+        safety: Overridable,
+        /// Who.
+        by: String,
+        /// Why.
+        why: String,
+    },
     /// A safety rule refused a step.
     Refused {
         /// Which.
@@ -250,6 +260,7 @@ impl<'a> After<'a> {
         let of_removal = match self.action(stamp) {
             Action::Cordon { .. }
             | Action::CloseGate
+            | Action::CloseByOverride
             | Action::EvacuatePartly { .. }
             | Action::Latch
             | Action::StepBack { .. }
@@ -270,6 +281,14 @@ impl<'a> After<'a> {
             ),
         })
     }
+}
+
+/// Whether more of a stamp is taken out by it: what an override is for.
+pub(crate) const fn takes_more_out(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Cordon { .. } | Action::CloseGate | Action::CloseByOverride | Action::EvacuatePartly { .. }
+    )
 }
 
 fn fired(after: &After<'_>, judgement: &Judgement) -> Vec<Fired> {
@@ -302,6 +321,12 @@ fn fired(after: &After<'_>, judgement: &Judgement) -> Vec<Fired> {
         }
         if case.cannot_grow.is_some() {
             add(FiredRule::CannotGrow);
+        }
+        if takes_more_out(after.action(stamp)) {
+            for (safety, given) in &case.overrides {
+                let (by, why) = (given.by.clone(), given.reason.clone());
+                add(FiredRule::Overridden { safety: *safety, by, why });
+            }
         }
     }
     fired.extend(judgement.findings.iter().map(|finding| Fired {

@@ -11,6 +11,7 @@ use crate::drift;
 use crate::evidence::{WITNESS, fold_signal};
 use crate::facts::Facts;
 use crate::modes::OrderedMode;
+use crate::overriding::Override;
 use crate::policy::Policy;
 use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
 use crate::state::{
@@ -43,6 +44,11 @@ pub enum FoldNote {
     /// An operator's order was taken.
     Ordered {
         /// In words.
+        text: String,
+    },
+    /// An operator set a safety rule aside.
+    Overridden {
+        /// In words: who, which rule, for what, and why.
         text: String,
     },
     /// An operator's order was refused.
@@ -96,7 +102,7 @@ pub fn fold(
             continue;
         }
         match &item.body {
-            ItemBody::Command { command } => notes.push(obey(state, command)),
+            ItemBody::Command { command } => notes.push(obey(state, command, policy)),
             ItemBody::Outcome { outcome } => {
                 if let Some(step) = conclude(steps, outcome, policy) {
                     notes.push(FoldNote::StepEnded { text: in_words(step) });
@@ -367,67 +373,83 @@ fn in_words(step: &Step) -> String {
     }
 }
 
-fn obey(state: &mut WorkloadState, command: &Command) -> FoldNote {
+fn obey(state: &mut WorkloadState, command: &Command, policy: &Policy) -> FoldNote {
     let as_of = state.as_of;
     let by = &command.by;
     let what = crate::explain::order(&command.order);
-    let refused = |why: &str| FoldNote::OrderRefused { text: format!("{by} ordered {what}: {why}") };
-    let done = FoldNote::Ordered { text: format!("{by} ordered {what}: {}", command.reason) };
     match &command.order {
         Order::Pause { until } => {
-            state.pause = Some(Pause { by: by.clone(), reason: command.reason.clone(), until: *until });
-            return done;
+            let since =
+                state.pause.as_ref().filter(|pause| pause.until > as_of).map_or(as_of, |pause| pause.since);
+            let (by, reason) = (by.clone(), command.reason.clone());
+            state.pause = Some(Pause { by, reason, until: *until, since, told_at: None });
         }
         Order::Resume => {
             state.pause = None;
-            return done;
         }
         Order::Mode { cause, mode: Some(mode) } => {
             let ordered =
                 OrderedMode { mode: *mode, by: by.clone(), reason: command.reason.clone(), at: as_of };
             state.modes.insert(*cause, ordered);
-            return done;
         }
         Order::Mode { cause, mode: None } => {
             state.modes.remove(cause);
-            return done;
         }
         Order::Hold { stamp }
         | Order::Release { stamp }
         | Order::Approve { stamp, .. }
         | Order::Acknowledge { stamp }
         | Order::Cordon { stamp }
-        | Order::Readmit { stamp } => {
-            let Some(case) = state.cases.get_mut(stamp) else { return refused("no such stamp") };
-            match &command.order {
-                Order::Hold { .. } if case.hold.is_none() => {
-                    case.hold = Some(OperatorHold {
-                        by: by.clone(),
-                        reason: command.reason.clone(),
-                        since: as_of,
-                        resume: case.stage,
-                    });
-                    case.stage = Stage::Held;
-                    case.since = as_of;
-                }
-                Order::Hold { .. } => return refused("it is held already"),
-                Order::Release { .. } => {
-                    let Some(hold) = case.hold.take() else { return refused("it is not held") };
-                    case.stage = hold.resume;
-                    case.since = as_of;
-                }
-                Order::Approve { generation, .. } if case.awaiting_approval == Some(*generation) => {
-                    case.approval = Some(Approval { by: by.clone(), generation: *generation });
-                }
-                Order::Approve { .. } => {
-                    return refused("no cordon of that generation awaits approval; it may have passed");
-                }
-                Order::Cordon { .. } | Order::Readmit { .. } => return by_hand(case, command, as_of, &what),
-                _ => case.acknowledged = true,
-            }
+        | Order::Readmit { stamp }
+        | Order::Override { stamp, .. } => {
+            return match state.cases.get_mut(stamp) {
+                Some(case) => obey_about(case, command, as_of, policy),
+                None => FoldNote::OrderRefused { text: format!("{by} ordered {what}: no such stamp") },
+            };
         }
     }
-    done
+    FoldNote::Ordered { text: format!("{by} ordered {what}: {}", command.reason) }
+}
+
+/// An order about one stamp.
+fn obey_about(case: &mut StampCase, command: &Command, as_of: Timestamp, policy: &Policy) -> FoldNote {
+    let (by, reason) = (&command.by, &command.reason);
+    let what = crate::explain::order(&command.order);
+    let refused = |why: &str| FoldNote::OrderRefused { text: format!("{by} ordered {what}: {why}") };
+    match &command.order {
+        Order::Hold { .. } if case.hold.is_none() => {
+            let (by, reason) = (by.clone(), reason.clone());
+            case.hold = Some(OperatorHold { by, reason, since: as_of, resume: case.stage });
+            case.stage = Stage::Held;
+            case.since = as_of;
+        }
+        Order::Hold { .. } => return refused("it is held already"),
+        Order::Release { .. } => {
+            let Some(hold) = case.hold.take() else { return refused("it is not held") };
+            case.stage = hold.resume;
+            case.since = as_of;
+        }
+        Order::Approve { generation, .. } if case.awaiting_approval == Some(*generation) => {
+            case.approval = Some(Approval { by: by.clone(), generation: *generation });
+        }
+        Order::Approve { .. } => {
+            return refused("no cordon of that generation awaits approval; it may have passed");
+        }
+        Order::Cordon { .. } | Order::Readmit { .. } => return by_hand(case, command, as_of, &what),
+        Order::Override { rule, generation, .. } => {
+            if case.overridable() != Some((*rule, *generation)) {
+                return refused("that generation does not hold its removal by that rule; it may have passed");
+            }
+            let until = as_of + policy.limits.plan_expiry.get();
+            let (by, reason) = (by.clone(), reason.clone());
+            case.overrides.insert(*rule, Override { by, reason, at: as_of, until, generation: *generation });
+            return FoldNote::Overridden {
+                text: format!("{} ordered {what}: {}", command.by, command.reason),
+            };
+        }
+        _ => case.acknowledged = true,
+    }
+    FoldNote::Ordered { text: format!("{by} ordered {what}: {reason}") }
 }
 
 /// Out or in by hand: noted in the case; the ruling asks what speaks against it.

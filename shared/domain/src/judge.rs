@@ -87,6 +87,9 @@ pub fn transition(
     state.freeze = decision.freeze;
     state.freeze_ended_at = decision.freeze_ended_at;
     state.last_removal_at = decision.last_removal_at;
+    if let Some(pause) = &mut state.pause {
+        pause.told_at = decision.pause_told_at;
+    }
     if state.pause.as_ref().is_some_and(|pause| pause.until <= state.as_of) {
         state.pause = None;
     }
@@ -139,6 +142,7 @@ fn unjudged(situation: &Situation) -> Judgement {
             freeze: state.freeze,
             freeze_ended_at: state.freeze_ended_at,
             last_removal_at: state.last_removal_at,
+            pause_told_at: state.pause.as_ref().and_then(|pause| pause.told_at),
         },
         plan: Plan::default(),
         findings: vec![],
@@ -175,6 +179,8 @@ fn digest(judgement: &Judgement) -> String {
         findings: BTreeSet<(String, &'a StampId, Actuator)>,
         #[serde(skip_serializing_if = "Option::is_none")]
         shadow: Option<Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pause_told_at: Option<crate::Timestamp>,
     }
     let decision = &judgement.decision;
     let stamps = decision
@@ -190,6 +196,7 @@ fn digest(judgement: &Judgement) -> String {
                 case.ramp.map(|ramp| ramp.slice),
                 case.latched_at.is_some(),
                 case.cannot_grow.is_some(),
+                case.held_for.map(|held| held.told_at),
             );
             Some((stamp, (wanted, settled(&decision.rulings.get(stamp)?.action))))
         })
@@ -203,6 +210,7 @@ fn digest(judgement: &Judgement) -> String {
             .map(|finding| (format!("{:?}", finding.rule), &finding.stamp, finding.actuator))
             .collect(),
         shadow: judgement.shadow.as_ref().map(|shadow| json!(shadow.essence())),
+        pause_told_at: decision.pause_told_at,
     };
     hex(&Sha256::digest(serde_json::to_vec(&essence).unwrap_or_default()))
 }
@@ -223,6 +231,9 @@ fn record(
     policy: &Policy,
 ) -> AuditRecord {
     let (mut headline, mut because) = crate::explain::decision(&judgement.decision);
+    if let Some(pause) = state_pause(situation, judgement) {
+        headline = crate::explain::still_paused(pause, &headline);
+    }
     let noted: Vec<String> = situation.notes.iter().map(note_in_words).collect();
     if headline == "nothing to do"
         && let Some(first) = noted.first()
@@ -272,6 +283,12 @@ fn record(
     .sealed()
 }
 
+/// The pause of which this record tells again.
+fn state_pause<'a>(situation: &'a Situation, judgement: &Judgement) -> Option<&'a crate::state::Pause> {
+    let told_now = judgement.decision.pause_told_at == Some(situation.state.as_of);
+    situation.state.pause.as_ref().filter(|_| told_now)
+}
+
 /// What else the record says, all of it computed from the situation and the judgement.
 fn explanation(situation: &Situation, judgement: &Judgement, policy: &Policy) -> Value {
     let policy = &*in_force(policy, &situation.state);
@@ -293,6 +310,7 @@ fn note_in_words(note: &FoldNote) -> String {
             )
         }
         FoldNote::Ordered { text }
+        | FoldNote::Overridden { text }
         | FoldNote::StepEnded { text }
         | FoldNote::ChangedElsewhere { text }
         | FoldNote::TopologyChanged { text }

@@ -17,6 +17,7 @@ mod step;
 
 pub mod state;
 pub mod modes;
+pub mod overriding;
 pub mod fold;
 mod drift;
 pub mod evidence;

@@ -7,9 +7,10 @@ use crate::assess::Assessment;
 use crate::capacity;
 use crate::decide::{Action, Decision, GateRead, Situation};
 use crate::harm;
+use crate::overriding::Overridable;
 use crate::plan::Plan;
 use crate::policy::{Mode, Policy};
-use crate::state::{Cause, Stage};
+use crate::state::{Cause, Stage, StampCase};
 use crate::step::{Actuator, Effect, Purpose, Step, StepStatus};
 use crate::stray::may_move_the_gate;
 use crate::{EnabledState, GatePosition, StampId};
@@ -137,7 +138,12 @@ fn floor(step: &Step, decision: &Decision, situation: &Situation, policy: &Polic
     if remaining < usize::try_from(policy.capacity.regions_min).unwrap_or(usize::MAX) {
         found(SafetyRule::S1, "fewer regions than the floor would stay effective");
     }
-    if let Effect::SetGate { position, .. } = &step.effect {
+    // An operator may take the capacity part of S2 upon himself, and nothing above.
+    let aside = |case: &StampCase| case.overrides(Overridable::S2, situation.state.as_of);
+    let aside = situation.state.cases.get(stamp).is_some_and(aside);
+    if let Effect::SetGate { position, .. } = &step.effect
+        && !aside
+    {
         if step.purpose == Purpose::Removal
             && does_more_harm(stamp, *position, &after, decision, situation, policy)
         {
@@ -237,13 +243,11 @@ fn pace(step: &Step, decision: &Decision, situation: &Situation, found: &mut Fou
     };
     let newly_decided = state.cases.get(stamp).is_none_or(|before| before.decided_at.is_none());
     let another_out = state.cases.iter().any(|(other, case)| other != stamp && case.decided_at.is_some());
-    // An order to take it out is an approval; the floor and all else are judged like any other's.
-    let approved =
-        state.cases.get(stamp).is_some_and(|before| before.approval.is_some() || before.by_hand.is_some());
+    let approved = state.cases.get(stamp).is_some_and(|before| before.approval.is_some());
     if newly_decided && another_out && !approved {
         found(SafetyRule::S3, "another region is out already and nobody approved a second");
     }
-    if state.quiet_until.is_some_and(|until| until > state.as_of) {
+    if state.is_quiet_about(stamp) {
         found(SafetyRule::S6, "our own evidence had a gap a moment ago");
     }
     if decision.freeze.is_some() {

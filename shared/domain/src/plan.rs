@@ -165,9 +165,7 @@ fn forbidden(step: &Step, decision: &Decision, situation: &Situation) -> Option<
         Purpose::Removal if state.pause.as_ref().is_some_and(|pause| pause.until > state.as_of) => {
             Some("the automation is paused")
         }
-        Purpose::Removal if state.quiet_until.is_some_and(|until| until > state.as_of) => {
-            Some("our own evidence had a gap")
-        }
+        Purpose::Removal if state.is_quiet_about(step.effect.stamp()) => Some("our own evidence had a gap"),
         _ => None,
     }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decide::HoldReason;
 use crate::facts::{CapacityFacts, EnabledState, GatedView, LoadFacts, OriginFacts, QuotaFacts, StampFacts};
 use crate::gate::GatePosition;
 use crate::modes::{ModeCause, OrderedMode};
+use crate::overriding::{Overridable, Override};
 use crate::{
     EvidenceClass, FailureKind, Generation, ItemId, Measure, OperationId, StampId, Timestamp, Verdict,
     WorkloadId,
@@ -129,6 +131,12 @@ pub struct StampCase {
     pub approval: Option<Approval>,
     /// An operator allowed the return although the budget was spent.
     pub acknowledged: bool,
+    /// What forbids something about it now, since when, and when a person was last told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_for: Option<HeldFor>,
+    /// Safety rules that an operator set aside for its removal, until they end.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<Overridable, Override>,
     /// An operator's order to take it out; until its return begins by an order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<ByHand>,
@@ -236,6 +244,21 @@ pub struct ByHand {
     pub at: Timestamp,
 }
 
+/// A hold that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HeldFor {
+    /// Why.
+    pub reason: HoldReason,
+    /// The generation that first held it for that reason: what an override names.
+    pub generation: Generation,
+    /// Since when.
+    pub since: Timestamp,
+    /// When a person was last told of it.
+    pub told_at: Timestamp,
+    /// How often.
+    pub told: u32,
+}
+
 /// An operator's approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Approval {
@@ -254,6 +277,12 @@ pub struct Pause {
     pub reason: String,
     /// When it ends by itself.
     pub until: Timestamp,
+    /// Since when.
+    #[serde(default)]
+    pub since: Timestamp,
+    /// When somebody was last told that it still stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
 }
 
 /// Why removals are frozen.
@@ -449,6 +478,12 @@ impl WorkloadState {
         }
     }
 
+    /// Whether our own evidence had a gap a moment ago, and no operator set that aside for the removal of this stamp (S6).
+    pub fn is_quiet_about(&self, stamp: &StampId) -> bool {
+        let aside = self.cases.get(stamp).is_some_and(|case| case.overrides(Overridable::S6, self.as_of));
+        self.quiet_until.is_some_and(|until| until > self.as_of) && !aside
+    }
+
     /// A copy to decide on. The ids of past events, thousands of them, are asked for by folding alone and stay behind.
     pub(crate) fn to_decide_on(&self) -> Self {
         Self {
@@ -490,6 +525,7 @@ impl StampCase {
         self.since = now;
         self.window = None;
         self.overloaded_until = None;
+        self.overrides.clear();
         self.load_samples.clear();
         match self.stage {
             Stage::Proving => self.stage = Stage::Cordoned,
@@ -539,6 +575,8 @@ impl StampCase {
             awaiting_approval: None,
             approval: None,
             acknowledged: false,
+            held_for: None,
+            overrides: BTreeMap::new(),
             by_hand: None,
             early: None,
             demand_rps: 0.0,

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use cordon::controller::{Cadence, Controller, Controllers};
+use cordon::controller::{Cadence, Controller, Controllers, GatesRead};
 use cordon::edge::entra::Callers;
 use cordon::edge::{App, ControllerApp, Role};
 use domain::policy::Speaker;
@@ -85,11 +85,14 @@ fn app(ledger: Arc<InboxLedger>) -> Result<App, Box<dyn std::error::Error>> {
         audit: Arc::new(fakes::Audit::default()),
         azure: fakes::azure_out_of_reach(),
         cadence: Cadence::default(),
+        gates_read: GatesRead::default(),
+        epoch: Arc::new(adapters::memory::MemoryEpoch::new()),
         instance: "peer".into(),
     };
     let role = Role::Controller(ControllerApp {
         controllers: Controllers::new(vec![Arc::new(controller)]).ok_or("one workload")?,
         outbound: reqwest::Client::builder().no_proxy().build()?,
+        notifier: fakes::notifier(Arc::new(adapters::memory::MemoryPlaces::default())),
         callers: Callers::with_keys(),
         page: None,
     });

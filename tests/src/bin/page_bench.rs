@@ -1,11 +1,12 @@
-//! How long the operator's pages take, and how large they are, for 50 stamps and 100 000 audit records in files; and how
-//! long it takes to walk the chain of those records and to find one flipped byte.
+//! How long the operator's pages take, and how large they are, for 50 stamps and 100 000 audit records in files; how long
+//! it takes to walk the chain of those records and to find one flipped byte; and how many decisions a second are run again.
 //!
-//! `cargo run --release -p tests --bin page_bench -- [RECORDS] [DIR]`. The records are made from one real judgement of 50
-//! stamps for every twentieth and a short one for the others, so that the file stays on one disk.
+//! `cargo run --release -p tests --bin page_bench -- [RECORDS] [DIR]`. Every five hundredth record is a real judgement of 50
+//! stamps, the others are short ones, so that the file stays on one disk.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot go on ends")]
 
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -182,6 +183,8 @@ async fn main() {
         eprintln!("{records} records, {:.0} MB as JSON", bytes as f64 / 1e6);
     }
     chain(&data).await;
+    flipped(&data, records).await;
+    rerun(&data).await;
     pages(&data).await;
 }
 
@@ -199,6 +202,66 @@ async fn chain(data: &Path) {
         walk.bytes as f64 / 1e6,
         walk.records as f64 / seconds
     );
+}
+
+/// Flips one byte of one record in a copy of the file, where it lies, and looks for it.
+async fn flipped(data: &Path, records: u64) {
+    let copy = data.join("flipped.redb");
+    for seq in [1, records / 3, records] {
+        std::fs::copy(data.join("ledger.redb"), &copy).unwrap();
+        // A record's id stands nowhere but in the record; pages that are no longer used may hold it too.
+        let wanted = format!("\"id\":\"{seq:010}-");
+        let mut file = std::fs::OpenOptions::new().read(true).write(true).open(&copy).unwrap();
+        let found = places(&mut file, wanted.as_bytes());
+        assert!(!found.is_empty(), "record {seq} is in the file");
+        for place in &found {
+            // The last digit of its number: still text, and still JSON.
+            file.seek(SeekFrom::Start(place + wanted.len() as u64 - 2)).unwrap();
+            file.write_all(b"x").unwrap();
+        }
+        drop(file);
+        let begun = Instant::now();
+        let ledger = EmbeddedLedger::open(&copy).unwrap();
+        let walk = ledger.walk_chain(&WORKLOAD.into()).await.unwrap();
+        let seconds = begun.elapsed().as_secs_f64();
+        let named: Vec<u64> = walk.broken.iter().map(|(seq, _)| *seq).collect();
+        assert_eq!(named, [seq], "{:?}", walk.broken);
+        println!("one byte flipped in record {seq}: opened, walked and named in {seconds:.2} s");
+    }
+    std::fs::remove_file(&copy).unwrap();
+}
+
+/// Where a text stands in a file.
+fn places(file: &mut std::fs::File, wanted: &[u8]) -> Vec<u64> {
+    const CHUNK: usize = 16 * 1024 * 1024;
+    let mut found = Vec::new();
+    let (mut buffer, mut before) = (Vec::with_capacity(CHUNK * 2), 0u64);
+    loop {
+        let had = buffer.len();
+        let read = file.take(CHUNK as u64).read_to_end(&mut buffer).unwrap();
+        if read == 0 {
+            return found;
+        }
+        let inside = buffer.windows(wanted.len()).enumerate().filter(|(_, window)| *window == wanted);
+        found.extend(inside.map(|(at, _)| before + at as u64));
+        // A text that lies across two chunks is found with the second.
+        let keep = (had + read).min(wanted.len() - 1);
+        before += (had + read - keep) as u64;
+        buffer.drain(..had + read - keep);
+    }
+}
+
+/// Runs the decisions of records of 50 stamps again, as `cordon audit verify` does.
+async fn rerun(data: &Path) {
+    let ledger = EmbeddedLedger::open(&data.join("ledger.redb")).unwrap();
+    let page = ledger.audit(&WORKLOAD.into(), 499, 1).await.unwrap();
+    let (record, policy) = (&page[0], policy());
+    let begun = Instant::now();
+    for _ in 0..ROUNDS {
+        domain::judge::replay(record, &policy).unwrap();
+    }
+    let rate = ROUNDS as f64 / begun.elapsed().as_secs_f64();
+    println!("decisions of 50 stamps run again and explained: {rate:.0} records/s on one core");
 }
 
 async fn pages(data: &Path) {

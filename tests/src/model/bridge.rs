@@ -404,6 +404,7 @@ fn decision(situation: &Situation, view: &View, cases: &[Case], ruling: Option<(
         freeze: None,
         freeze_ended_at: None,
         last_removal_at: None,
+        pause_told_at: None,
     }
 }
 

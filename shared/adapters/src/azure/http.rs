@@ -1,15 +1,17 @@
 //! The one HTTP client, with time limits that suit an invocation, and its detour to a simulated Azure.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use azure_core::error::ErrorKind;
 pub use azure_core::http::HttpClient;
 use azure_core::http::{AsyncRawResponse, Request};
+use tracing::Instrument;
 use url::Url;
 
 use super::arm::ArmEndpoint;
+use crate::meter::{self, METRICS};
 
 /// Longest wait for a connection. The defaults of the SDK (20 s, and 60 s to read) would outlive an invocation.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,7 +40,33 @@ pub fn http_client(endpoint: &ArmEndpoint) -> Result<Arc<dyn HttpClient>, HttpCl
         // A proxy of the environment would carry the simulated traffic off this machine.
         builder = builder.no_proxy();
     }
-    Ok(Arc::new(builder.build().map_err(HttpClientError)?))
+    Ok(Arc::new(Metered(builder.build().map_err(HttpClientError)?)))
+}
+
+/// Each attempt with its span and metrics: those of ARM, of the identity endpoint, of retries.
+#[derive(Debug)]
+struct Metered(reqwest::Client);
+
+#[async_trait]
+impl HttpClient for Metered {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        // Without path and query: one holds the names of resources, which are too many for a metric, the other signatures.
+        let (method, server) =
+            (request.method().to_string(), request.url().host_str().unwrap_or_default().to_owned());
+        let span = tracing::debug_span!("http", http.method = method, server.address = server);
+        let begun = Instant::now();
+        let answer = self.0.execute_request(request).instrument(span).await;
+        if meter::is_on() {
+            let (seconds, status) = (
+                begun.elapsed().as_secs_f64(),
+                answer.as_ref().map_or(0, |answer| u64::from(u16::from(answer.status()))),
+            );
+            // Status 0: no answer.
+            tracing::event!(target: METRICS, tracing::Level::TRACE, monotonic_counter.cordon.http.calls = 1_u64, method, server, status);
+            tracing::event!(target: METRICS, tracing::Level::TRACE, histogram.cordon.http.duration = seconds, method, server);
+        }
+        answer
+    }
 }
 
 /// Sends what is meant for ARM to a simulated Azure on this machine, and refuses everything else. The rewriting is

@@ -361,6 +361,11 @@ impl CosmosAccount {
     }
 
     fn charge(&self, kind: Kind, units: Option<f64>) {
+        tracing::event!(
+            target: crate::meter::METRICS, tracing::Level::TRACE,
+            monotonic_counter.cordon.cosmos.request_units = units.unwrap_or(0.0),
+            kind = ?kind
+        );
         self.0.charges.add(kind, units);
     }
 }

@@ -1,4 +1,4 @@
-//! Stores that fail on demand, for drills: a switch that many wrappers share.
+//! Stores that fail on demand, for drills: a switch that many wrappers share. The same wrappers meter each call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -13,6 +13,7 @@ use domain::{
 };
 
 use super::rules;
+use crate::meter::{self, METRICS};
 use crate::{
     AuditAppend, AuditStore, ClaimOutcome, CommitOutcome, GateReader, GateStore, GateWrite, Ledger,
     LedgerView, StoreError,
@@ -92,13 +93,34 @@ impl<L> FaultyLedger<L> {
     pub const fn new(inner: L, switch: FaultSwitch) -> Self {
         Self { inner, switch }
     }
+
+    /// One call, unless the switch forbids it, with its span and metrics.
+    async fn metered<T>(
+        &self,
+        call: &'static str,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let work = async {
+            self.switch.admit(rules::LEDGER)?;
+            work.await
+        };
+        meter::call(rules::LEDGER, call, work).await
+    }
 }
 
 #[async_trait]
 impl<L: Ledger> Ledger for FaultyLedger<L> {
     async fn load(&self, workload: &WorkloadId, items_max: usize) -> Result<LedgerView, StoreError> {
-        self.switch.admit(rules::LEDGER)?;
-        self.inner.load(workload, items_max).await
+        let view = self.metered("load", self.inner.load(workload, items_max)).await?;
+        if items_max > 0 {
+            // At most what was asked for: a longer inbox is folded in several commits.
+            tracing::event!(
+                target: METRICS, tracing::Level::TRACE,
+                gauge.cordon.inbox.depth = view.inbox.len() as u64,
+                workload = workload.as_str()
+            );
+        }
+        Ok(view)
     }
 
     async fn state(&self, workload: &WorkloadId) -> Result<Option<WorkloadState>, StoreError> {
@@ -112,13 +134,11 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
     }
 
     async fn append(&self, workload: &WorkloadId, items: &[InboxItem]) -> Result<usize, StoreError> {
-        self.switch.admit(rules::LEDGER)?;
-        self.switch.answer(rules::LEDGER, self.inner.append(workload, items).await)
+        self.switch.answer(rules::LEDGER, self.metered("append", self.inner.append(workload, items)).await)
     }
 
     async fn commit(&self, transition: &Transition) -> Result<CommitOutcome, StoreError> {
-        self.switch.admit(rules::LEDGER)?;
-        self.switch.answer(rules::LEDGER, self.inner.commit(transition).await)
+        self.switch.answer(rules::LEDGER, self.metered("commit", self.inner.commit(transition)).await)
     }
 
     async fn replace_step(
@@ -127,13 +147,14 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         expected: &StoredStep,
         step: &Step,
     ) -> Result<ClaimOutcome, StoreError> {
-        self.switch.admit(rules::LEDGER)?;
-        self.switch.answer(rules::LEDGER, self.inner.replace_step(workload, expected, step).await)
+        self.switch.answer(
+            rules::LEDGER,
+            self.metered("replace_step", self.inner.replace_step(workload, expected, step)).await,
+        )
     }
 
     async fn step(&self, workload: &WorkloadId, id: &StepId) -> Result<Option<StoredStep>, StoreError> {
-        self.switch.admit(rules::LEDGER)?;
-        self.inner.step(workload, id).await
+        self.metered("step", self.inner.step(workload, id)).await
     }
 
     async fn audit(
@@ -142,8 +163,7 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         after: u64,
         records_max: usize,
     ) -> Result<Vec<AuditRecord>, StoreError> {
-        self.switch.admit(rules::LEDGER)?;
-        self.inner.audit(workload, after, records_max).await
+        self.metered("audit", self.inner.audit(workload, after, records_max)).await
     }
 
     async fn audit_lines(
@@ -152,18 +172,15 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         query: &AuditQuery,
         lines_max: usize,
     ) -> Result<Vec<AuditLine>, StoreError> {
-        self.switch.admit(rules::LEDGER)?;
-        self.inner.audit_lines(workload, query, lines_max).await
+        self.metered("audit_lines", self.inner.audit_lines(workload, query, lines_max)).await
     }
 
     async fn trim(&self, workload: &WorkloadId, before: Timestamp) -> Result<usize, StoreError> {
-        self.switch.admit(rules::LEDGER)?;
-        self.switch.answer(rules::LEDGER, self.inner.trim(workload, before).await)
+        self.switch.answer(rules::LEDGER, self.metered("trim", self.inner.trim(workload, before)).await)
     }
 
     async fn consumed(&self, workload: &WorkloadId, id: &ItemId) -> Result<bool, StoreError> {
-        self.switch.admit(rules::LEDGER)?;
-        self.inner.consumed(workload, id).await
+        self.metered("consumed", self.inner.consumed(workload, id)).await
     }
 }
 
@@ -184,16 +201,27 @@ impl<G> FaultyGates<G> {
 #[async_trait]
 impl<G: GateReader> GateReader for FaultyGates<G> {
     async fn read(&self, stamp: &StampId) -> Result<Option<GateDocument>, StoreError> {
-        self.switch.admit(rules::GATES)?;
-        self.inner.read(stamp).await
+        let work = async {
+            self.switch.admit(rules::GATES)?;
+            self.inner.read(stamp).await
+        };
+        let gate = meter::call(rules::GATES, "read", work).await?;
+        if let Some(gate) = &gate {
+            let heartbeat_s = gate.heartbeat_at.as_millis() / 1_000;
+            tracing::event!(target: METRICS, tracing::Level::TRACE, gauge.cordon.gate.heartbeat = heartbeat_s, stamp = stamp.as_str());
+        }
+        Ok(gate)
     }
 }
 
 #[async_trait]
 impl<G: GateStore> GateStore for FaultyGates<G> {
     async fn write(&self, document: &GateDocument) -> Result<GateWrite, StoreError> {
-        self.switch.admit(rules::GATES)?;
-        self.switch.answer(rules::GATES, self.inner.write(document).await)
+        let work = async {
+            self.switch.admit(rules::GATES)?;
+            self.inner.write(document).await
+        };
+        self.switch.answer(rules::GATES, meter::call(rules::GATES, "write", work).await)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::assess::{Condition, Rule};
+use crate::overriding::Overridable;
 use crate::state::{Cause, Stage, StampCase};
 use crate::{EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
 
@@ -143,17 +144,21 @@ fn cordon(
     (case, act(Action::Cordon { cause, by: by.clone() }))
 }
 
-/// An operator ordered it out. Neither confirmation, velocity, budget nor mode is asked; pause, freeze, floor and harm are.
-/// It leaves as a gray stamp does: the survivors grow first.
+/// An operator ordered it out. Neither confirmation, budget nor mode is asked; every safety rule is, as for any other. It
+/// leaves as a gray stamp does: the survivors grow first.
 fn by_hand(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
-    let allowed = removal_is_allowed(world).and_then(|()| world.gate_permission(stamp));
+    let allowed = may_be_removed_now(world, stamp).and_then(|()| world.gate_permission(stamp));
     if let Err(reason) = allowed {
         return (case, hold(reason));
     }
-    let regions_min = usize::try_from(world.policy.capacity.regions_min).unwrap_or(usize::MAX);
-    let others = world.others_serving_now(stamp).len();
-    if others == 0 || others < regions_min {
+    if !enough_would_serve(world, stamp) {
         return (case, hold(HoldReason::LastServing));
+    }
+    if let Err(reason) = is_slow_enough(world, stamp, &case) {
+        if reason == HoldReason::NeedsApproval {
+            case.awaiting_approval.get_or_insert(world.state.generation.next());
+        }
+        return (case, hold(reason));
     }
     let as_of = world.as_of();
     case.stage = Stage::Evacuating;
@@ -173,28 +178,50 @@ fn leaves_at_once(world: &World<'_>, stamp: &StampId) -> bool {
 
 /// Every permission that an automatic cordon needs, the strongest objection first.
 fn may_cordon(world: &World<'_>, stamp: &StampId, case: &StampCase, cause: Cause) -> Result<(), HoldReason> {
-    removal_is_allowed(world)?;
+    may_be_removed_now(world, stamp)?;
     world.gate_permission(stamp)?;
-    if world.others_serving_now(stamp).len()
-        < usize::try_from(world.policy.capacity.regions_min).unwrap_or(usize::MAX)
-    {
+    if !enough_would_serve(world, stamp) {
         return Err(HoldReason::LastServing);
     }
+    is_slow_enough(world, stamp, case)?;
     let as_of = world.as_of();
     let approved = case.approval.is_some();
-    if world.another_is_out(stamp) && !approved {
-        return Err(HoldReason::NeedsApproval);
-    }
-    let too_soon = |last: Timestamp| as_of.since(last) < world.policy.velocity.one_region_per.get();
-    if world.state.last_removal_at.is_some_and(too_soon) && !approved {
-        return Err(HoldReason::Velocity);
-    }
     let span = world.policy.budget.span.get();
     let used = case.auto_cordons.iter().filter(|at| as_of.since(**at) < span).count();
     if used >= usize::try_from(world.policy.budget.cordons_max).unwrap_or(usize::MAX) && !approved {
         return Err(HoldReason::BudgetSpent);
     }
     crate::shadow::hold_of(world.mode(cause)).map_or(Ok(()), Err)
+}
+
+/// The floor of regions, one at the least. No override asks for less.
+fn enough_would_serve(world: &World<'_>, stamp: &StampId) -> bool {
+    let regions_min = usize::try_from(world.policy.capacity.regions_min).unwrap_or(usize::MAX);
+    world.others_serving_now(stamp).len() >= regions_min.max(1)
+}
+
+/// S3: a second region needs approval, and one follows another only after a while.
+fn is_slow_enough(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Result<(), HoldReason> {
+    if case.approval.is_some() {
+        return Ok(());
+    }
+    if world.another_is_out(stamp) {
+        return Err(HoldReason::NeedsApproval);
+    }
+    let too_soon = |last: Timestamp| world.as_of().since(last) < world.policy.velocity.one_region_per.get();
+    if world.state.last_removal_at.is_some_and(too_soon) && !case.overrides(Overridable::S3, world.as_of()) {
+        return Err(HoldReason::Velocity);
+    }
+    Ok(())
+}
+
+/// What forbids this removal now, whatever its cause; an operator may have set the quiet period aside.
+fn may_be_removed_now(world: &World<'_>, stamp: &StampId) -> Result<(), HoldReason> {
+    let aside = world.case(stamp).overrides(Overridable::S6, world.as_of());
+    match removal_is_allowed(world) {
+        Err(HoldReason::Quiet) if aside => Ok(()),
+        allowed => allowed,
+    }
 }
 
 /// What forbids every removal, whatever its cause.
@@ -229,14 +256,15 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
         case.since = world.as_of();
         return (case, act(Action::ConfirmCordon));
     }
-    if let Err(reason) = removal_is_allowed(world).and_then(|()| world.gate_permission(stamp)) {
+    if let Err(reason) = may_be_removed_now(world, stamp).and_then(|()| world.gate_permission(stamp)) {
         return (case, hold(reason));
     }
     let ordered = case.by_hand.is_some();
     if !ordered && recovered_before_the_gate(world, stamp) {
         return abandon(world, case);
     }
-    if let Some(back) = give_back(world, stamp, &case) {
+    let aside = case.overrides(Overridable::S2, world.as_of());
+    if let Some(back) = give_back(world, stamp, &case).filter(|_| !aside) {
         return back;
     }
     let contradicted =
@@ -248,6 +276,14 @@ pub(super) fn evacuating(world: &World<'_>, stamp: &StampId, mut case: StampCase
     if leaves_at_once(world, stamp) || world.survivors_are_ready(stamp) {
         case.gate = GatePosition::Closed;
         return (case, act(Action::CloseGate));
+    }
+    if aside {
+        // What is too much for the survivors an operator has taken upon himself; that something serves, nobody can.
+        if !enough_would_serve(world, stamp) {
+            return (case, hold(HoldReason::LastServing));
+        }
+        case.gate = GatePosition::Closed;
+        return (case, act(Action::CloseByOverride));
     }
     let open_percent = 100 - movable_percent(world, stamp);
     let fails_most = case.error_ratio >= world.policy.evidence.unhealthy_ratio;

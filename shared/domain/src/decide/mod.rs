@@ -2,10 +2,12 @@
 
 mod leaving;
 mod returning;
+mod reminders;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::assess::{Assessment, Condition, Rule, assess, freeze_cause};
@@ -155,6 +157,8 @@ pub enum Action {
     },
     /// Its gate closes now, the survivors' capacity having been waited for.
     CloseGate,
+    /// Its gate closes although the survivors cannot carry its load: an operator overrode that.
+    CloseByOverride,
     /// Its gate closes for part of the edge locations: the survivors cannot carry all of it.
     EvacuatePartly {
         /// Percent that stays open.
@@ -227,7 +231,7 @@ pub enum WaitReason {
 }
 
 /// What forbids it. Codes are stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
     /// An operator's hold.
@@ -328,6 +332,9 @@ pub struct Decision {
     pub freeze_ended_at: Option<Timestamp>,
     /// When a region was last taken out automatically.
     pub last_removal_at: Option<Timestamp>,
+    /// When somebody was last told that a pause still stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_told_at: Option<Timestamp>,
 }
 
 /// Decides. `barred` are stamps whose plan lint refused: they stay as they are, as a hold.
@@ -350,14 +357,17 @@ pub fn decide(situation: &Situation, policy: &Policy, barred: &BTreeSet<StampId>
         freeze,
         freeze_ended_at,
         last_removal_at: state.last_removal_at,
+        pause_told_at: reminders::pause_told_at(&state, policy),
     };
     for stamp in situation.state.cases.keys() {
         let world = World { situation, policy, state: &state, assessments: &decision.assessments, freeze };
-        let (case, ruling) = if barred.contains(stamp) {
+        let (mut case, ruling) = if barred.contains(stamp) {
             (state.cases[stamp].clone(), world::hold(HoldReason::Safety))
         } else {
             rule(&world, stamp)
         };
+        case.overrides.retain(|_, given| state.as_of < given.until);
+        case.held_for = reminders::held_for(case.held_for, &ruling.action, &state, policy);
         if matches!(ruling.action, Action::Cordon { .. }) {
             decision.last_removal_at = Some(state.as_of);
         }

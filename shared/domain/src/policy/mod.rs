@@ -51,6 +51,8 @@ pub struct Policy {
     pub drift: DriftPolicy,
     /// Bounds of plans, claims and memory.
     pub limits: LimitsPolicy,
+    /// When a person is told again of what still stands.
+    pub reminders: RemindersPolicy,
     /// What each cause may do.
     pub modes: ModesPolicy,
     /// Who may speak, as what, about which stamp: the allow-list.
@@ -306,6 +308,17 @@ pub struct LimitsPolicy {
     pub horizon: Span,
     /// An unchanged decision is recorded again after this: the watch went on.
     pub heartbeat: Span,
+}
+
+/// When a person is told again of what still stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemindersPolicy {
+    /// An approval or acknowledgement that nobody gave is asked for again after this, and after each further one. The hold
+    /// stands meanwhile.
+    pub unanswered_every: Span,
+    /// A pause is told of after this, and after each further one, until it ends.
+    pub paused_every: Span,
 }
 
 /// What a cause may do.

@@ -13,6 +13,8 @@ const RAMP_WATCH_MIN: Duration = Duration::from_secs(90);
 
 /// More than this is a fight: an origin change takes 20 min, so ten of them are most of a working day.
 const REASSERT_MAX: u32 = 10;
+/// The shortest time between two reminders: a page every few seconds is a storm, and is muted.
+const REMINDER_MIN: Duration = Duration::from_secs(60);
 
 type Finding = (&'static str, String);
 
@@ -109,6 +111,8 @@ fn spans(policy: &Policy, found: &mut Vec<Finding>) {
     at_least("limits.horizon", policy.limits.horizon, policy.evidence.standing_max.get(), found);
     at_least("limits.claim", policy.limits.claim, Duration::from_secs(15), found);
     at_least("gate.reopen_step", policy.gate.reopen_step, Duration::from_secs(1), found);
+    at_least("reminders.unanswered_every", policy.reminders.unanswered_every, REMINDER_MIN, found);
+    at_least("reminders.paused_every", policy.reminders.paused_every, REMINDER_MIN, found);
     for class in EvidenceClass::ALL {
         if !policy.evidence.age_max.contains_key(&class) {
             found.push(("evidence.age_max", format!("says nothing of {class:?}")));

@@ -112,7 +112,8 @@ fn a_floor_that_is_not_reached_in_time_says_that_the_region_cannot_grow_for_a_wh
     let record = story.records.last().unwrap();
     let line = record.because.iter().find(|line| line.contains("cannot grow")).unwrap();
     assert!(line.starts_with("centralus cannot grow: 3 of 5 instances are ready, 2 missing"), "{line}");
-    assert_eq!(record.explanation["notices"][1], "cannot_grow", "{}", record.explanation["notices"]);
+    let notices = record.explanation["notices"].as_array().unwrap();
+    assert!(notices.iter().any(|kind| kind == "cannot_grow"), "{notices:?}");
     // Then it gets another chance, of ten minutes.
     story.run_until(1_900, |story| story.case(OTHER).cannot_grow.is_none());
     story.run(300);

@@ -14,3 +14,5 @@ mod stray;
 mod drift;
 mod deployment;
 mod by_hand;
+mod overriding;
+mod notices;

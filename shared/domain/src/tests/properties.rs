@@ -9,11 +9,12 @@ use crate::assess::Condition;
 use crate::audit::AuditRecord;
 use crate::decide::{Action, GateRead, HoldReason};
 use crate::judge::replay;
+use crate::overriding::Overridable;
 use crate::policy::{Mode, ModesPolicy, Policy, Span};
 use crate::state::Cause;
 use crate::testing::{Direct, Executor, Plane, STAMPS, Story, TICK_S, shipped};
 use crate::{
-    Effect, EnabledState, EvidenceClass, FailureKind, GatePosition, Order, Purpose, StampId, Standing,
+    Effect, EnabledState, EvidenceClass, FailureKind, GatePosition, Order, Purpose, StampId, Standing, Step,
     StepStatus, Timestamp, Verdict,
 };
 
@@ -48,6 +49,8 @@ enum What {
     Release(usize),
     Approve(usize),
     Acknowledge(usize),
+    Cordon(usize),
+    Override(usize),
 }
 
 fn what() -> impl Strategy<Value = What> {
@@ -92,7 +95,9 @@ fn what() -> impl Strategy<Value = What> {
         1 => stamp.clone().prop_map(What::Hold),
         2 => stamp.clone().prop_map(What::Release),
         2 => stamp.clone().prop_map(What::Approve),
-        1 => stamp.prop_map(What::Acknowledge),
+        1 => stamp.clone().prop_map(What::Acknowledge),
+        2 => stamp.clone().prop_map(What::Cordon),
+        4 => stamp.prop_map(What::Override),
     ]
 }
 
@@ -180,18 +185,30 @@ impl Witness {
     }
 }
 
+/// Whether an operator had set this rule aside when it was decided.
+fn is_overridden(story: &Story, stamp: &StampId, rule: Overridable) -> bool {
+    story.case(stamp.as_str()).overrides(rule, story.state.as_of)
+}
+
 /// No removal is planned, and none is left in the queue, while removals are forbidden.
 fn removals_are_allowed(story: &Story) {
     let state = &story.state;
-    let forbidden = state.freeze.is_some()
-        || state.pause.as_ref().is_some_and(|pause| pause.until > state.as_of)
-        || state.quiet_until.is_some_and(|until| until > state.as_of);
-    if forbidden {
-        let removal = story.created().iter().find(|step| step.purpose == Purpose::Removal);
+    let stopped =
+        state.freeze.is_some() || state.pause.as_ref().is_some_and(|pause| pause.until > state.as_of);
+    let quiet = state.quiet_until.is_some_and(|until| until > state.as_of);
+    // An operator may set the quiet period aside, for one stamp and for a while; never a freeze or a pause.
+    let forbidden = |step: &&Step| {
+        let aside = is_overridden(story, step.effect.stamp(), Overridable::S6);
+        step.purpose == Purpose::Removal && (stopped || (quiet && !aside))
+    };
+    if stopped || quiet {
+        let removal = story.created().iter().find(forbidden);
         assert_eq!(removal, None, "while removals are forbidden");
-        let queued = story.steps.iter().map(|stored| &stored.step).find(|step| {
-            step.purpose == Purpose::Removal && matches!(step.status, StepStatus::Pending { .. })
-        });
+        let queued = story
+            .steps
+            .iter()
+            .map(|stored| &stored.step)
+            .find(|step| forbidden(step) && matches!(step.status, StepStatus::Pending { .. }));
         assert_eq!(queued, None, "left in the queue while removals are forbidden");
     }
 }
@@ -201,6 +218,9 @@ fn removals_are_allowed(story: &Story) {
 fn no_removal_does_more_harm(story: &Story) {
     for step in story.created().iter().filter(|step| step.purpose == Purpose::Removal) {
         let (stamp, Effect::SetGate { position, .. }) = (step.effect.stamp(), &step.effect) else { continue };
+        if is_overridden(story, stamp, Overridable::S2) {
+            continue; // A person took that upon himself; that something is left is asked all the same.
+        }
         let others: Vec<&StampId> = story.scenes.keys().filter(|other| *other != stamp).collect();
         let [other] = others[..] else { continue };
         let case = &story.decision().cases[stamp];
@@ -343,6 +363,14 @@ fn happen(story: &mut Story, what: &What, count: usize) {
             }
         }
         What::Acknowledge(stamp) => story.order(Order::Acknowledge { stamp: name(stamp).into() }),
+        // What a person orders out by hand no mode keeps in.
+        What::Cordon(_) if story.policy.modes == watching().modes => {}
+        What::Cordon(stamp) => story.order(Order::Cordon { stamp: name(stamp).into() }),
+        What::Override(stamp) => {
+            if let Some((rule, generation)) = story.case(name(stamp)).overridable() {
+                story.order(Order::Override { stamp: name(stamp).into(), rule, generation });
+            }
+        }
     }
 }
 
