@@ -1,7 +1,8 @@
 //! How long the operator's pages take, and how large they are, for 50 stamps and 100 000 audit records in files; how long
 //! it takes to walk the chain of those records and to find one flipped byte; and how many decisions a second are run again.
 //!
-//! `cargo run --release -p tests --bin page_bench -- [RECORDS] [DIR]`. Every five hundredth record is a real judgement of 50
+//! `cargo run --release -p tests --bin page_bench -- [RECORDS] [DIR]`. Each record is a durable commit: on a slow disk name a
+//! directory in memory, such as one below /dev/shm. Every five hundredth record is a real judgement of 50
 //! stamps, the others are short ones, so that the file stays on one disk.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark that cannot go on ends")]
@@ -27,7 +28,6 @@ use domain::{
 
 const STAMPS: usize = 50;
 const ROUNDS: usize = 200;
-/// Commits are durable one by one; a benchmark's file is filled in larger steps.
 const WORKLOAD: &str = "contoso-shoes";
 
 fn now() -> Timestamp {
@@ -135,7 +135,9 @@ async fn fill(data: &Path, records: u64) -> u64 {
         findings: serde_json::Value::Null,
         ..large.clone()
     };
-    let mut state = made.state;
+    // Each commit stores the state, which with 50 stamps is a hundred times a short record: only the last has all of it.
+    let full = made.state;
+    let bare_state = WorkloadState::new(WORKLOAD.into(), 1, now());
     let (mut bytes, mut previous) = (0u64, String::new());
     for seq in 1..=records {
         let record = if seq % 500 == 0 {
@@ -150,6 +152,7 @@ async fn fill(data: &Path, records: u64) -> u64 {
             short(seq, &previous, &bare)
         };
         bytes += serde_json::to_vec(&record).unwrap().len() as u64;
+        let mut state = if seq == records { full.clone() } else { bare_state.clone() };
         let parent = (seq > 1).then_some(Generation { epoch: 1, n: seq - 1 });
         state.generation = Generation { epoch: 1, n: seq };
         state.operation = OperationId::new(format!("bench/{seq}"));
@@ -158,7 +161,7 @@ async fn fill(data: &Path, records: u64) -> u64 {
         previous.clone_from(&record.hash);
         let transition = Transition {
             parent,
-            state: state.clone(),
+            state,
             steps: vec![],
             forgotten: vec![],
             audit: Some(record),
