@@ -1,5 +1,6 @@
 //! What every ingest function does after it has read its payload: normalise, append, wake the evaluation.
 
+use adapters::StoreError;
 use domain::state::Topology;
 use domain::{InboxItem, ItemBody, RefusalCode};
 use serde_json::{Map, Value};
@@ -30,7 +31,7 @@ pub async fn ingest(
     let (mut all, mut new, mut refused, mut woken) = (0, 0, 0, Vec::new());
     for (controller, items) in taken {
         let workload = &controller.policy.workload.name;
-        let appended = if items.is_empty() { 0 } else { controller.ledger.append(workload, &items).await? };
+        let appended = if items.is_empty() { 0 } else { append(controller, &items).await? };
         all += items.len();
         new += appended;
         refused += items.iter().filter(|item| matches!(item.body, ItemBody::Refused { .. })).count();
@@ -53,13 +54,53 @@ async fn normalised(
     controller: &Controller,
     normalise: &impl Fn(&Context<'_>) -> Vec<InboxItem>,
 ) -> Result<Vec<InboxItem>, FunctionError> {
-    let topology = match controller.ledger.load(&controller.policy.workload.name, 0).await?.state {
-        Some(state) => state.topology,
-        None => Topology::default(),
-    };
+    let topology = topology(controller).await?;
     let context =
         Context { policy: &controller.policy, topology: &topology, received_at: controller.clock.now() };
     Ok(normalise(&context))
+}
+
+/// What says whose event it is: the ledger's, or while that is out of reach the last one read, if events can wait.
+async fn topology(controller: &Controller) -> Result<Topology, FunctionError> {
+    let read = controller.ledger.state(&controller.policy.workload.name).await;
+    match (read, &controller.spool) {
+        (Ok(state), spool) => {
+            let topology = state.map(|state| state.topology).unwrap_or_default();
+            if let Some(spool) = spool {
+                spool.remember(&topology);
+            }
+            Ok(topology)
+        }
+        (Err(error @ StoreError::Unavailable { .. }), Some(spool)) => {
+            spool.topology().ok_or(FunctionError::Store(error))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Into the inbox, or where events wait for it. Returns how many were new, as far as that can be said.
+async fn append(controller: &Controller, items: &[InboxItem]) -> Result<usize, FunctionError> {
+    let appended = controller.ledger.append(&controller.policy.workload.name, items).await;
+    match (appended, &controller.spool) {
+        (Err(error @ StoreError::Unavailable { .. }), Some(spool)) => match spool.put(items) {
+            Ok(()) => {
+                tracing::warn!(
+                    events = items.len(),
+                    error = &error as &dyn std::error::Error,
+                    "the ledger is out of reach; events were laid down and wait for it"
+                );
+                Ok(items.len())
+            }
+            Err(full) => {
+                tracing::error!(
+                    error = &full as &dyn std::error::Error,
+                    "the ledger is out of reach and events cannot be laid down; their senders must send again"
+                );
+                Err(error.into())
+            }
+        },
+        (appended, _) => Ok(appended?),
+    }
 }
 
 fn is_evidence(item: &InboxItem) -> bool {
