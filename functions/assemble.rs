@@ -18,7 +18,7 @@ use anyhow::Context;
 use domain::{Policy, WorkloadId};
 use tokio::net::TcpListener;
 
-use crate::controller::{Azure, Cadence, Controller, Controllers, DirectClient, GatesRead};
+use crate::controller::{Azure, Cadence, Controller, Controllers, DirectClient, GatesRead, Spool};
 use crate::edge::entra::Callers;
 use crate::edge::{App, ControllerApp, Page, Role, router};
 use crate::notify::{Means, Notifier, Patience, Secrets};
@@ -48,6 +48,8 @@ pub enum StoreKind {
         account: CosmosSettings,
         /// The blob container that holds the epochs, outside the account.
         epochs: String,
+        /// The data directory, in which events wait while the account is out of reach.
+        data: Option<PathBuf>,
     },
     /// In an account that is at hand already: Microsoft's emulator in this process, gone with it.
     Account(CosmosAccount),
@@ -130,6 +132,10 @@ pub fn guarded_controller(
             clock: Arc::clone(&clock),
             ledger: Arc::clone(&stores.ledger),
             gates: open_gates(settings, &stores, &policy.workload.name)?,
+            spool: match &settings.store {
+                StoreKind::Cosmos { data: Some(data), .. } => Some(Spool::below(data, &policy.workload.name)),
+                _ => None,
+            },
             epoch: open_epoch(settings, &credential, &http, &policy.workload.name)?,
             audit: Arc::clone(&stores.audit),
             azure: Azure {

@@ -7,7 +7,7 @@
 //! | `CORDON_CLOCK` | both | `invocation`: each invocation brings its time, for drills |
 //! | `CORDON_STAMP_KEY` | both | the shared key of the stamps' ungated views |
 //! | `CORDON_LEDGER` | both | where state and gates are: `embedded` (the default) or `cosmos` |
-//! | `CORDON_DATA` | controller | the directory of the embedded stores, and of the orders that the command line places |
+//! | `CORDON_DATA` | controller | the directory of the embedded stores, of the orders that the command line places, and of events that wait for Cosmos DB |
 //! | `CORDON_COSMOS__accountEndpoint` | both | Cordon's own Cosmos DB account; the host's change feed uses the same setting |
 //! | `CORDON_COSMOS_DATABASE` | both | its database; `cordon` by default |
 //! | `CORDON_EPOCHS` | controller | for `cosmos`: the blob container, outside the account, that holds the ledger's epochs |
@@ -113,7 +113,11 @@ pub fn controller_settings(environment: &Environment) -> anyhow::Result<Controll
         Place::Cosmos(account) => {
             let what = "the blob container that holds the ledger's epochs, outside its account: \
                         https://ACCOUNT.blob.core.windows.net/CONTAINER";
-            StoreKind::Cosmos { account, epochs: environment.required("CORDON_EPOCHS", what)?.to_owned() }
+            StoreKind::Cosmos {
+                account,
+                epochs: environment.required("CORDON_EPOCHS", what)?.to_owned(),
+                data: environment.text("CORDON_DATA").map(PathBuf::from),
+            }
         }
         Place::Embedded => {
             let what = "the directory of the ledger, the gates and the audit";

@@ -42,6 +42,9 @@ pub struct Evaluation {
 /// When a store cannot be used; nothing is lost, the next evaluation goes on.
 pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerError> {
     let mut done = Evaluation::default();
+    if let Some(spool) = &controller.spool {
+        let _ = spool.drain(controller).await?;
+    }
     for _ in 0..ROUNDS_MAX {
         let view = controller.ledger.load(&controller.policy.workload.name, CONSUMED_MAX).await?;
         let more = view.more;

@@ -9,6 +9,7 @@ mod gates;
 mod observe;
 pub mod order;
 mod several;
+mod spool;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub use evaluate::{Evaluation, evaluate, situation};
 pub use gates::GatesRead;
 pub use observe::{Cadence, observe_cosmos, observe_stamps};
 pub use several::{Controllers, Turn};
+pub use spool::Spool;
 
 /// The controller's ports and policy; one per workload.
 pub struct Controller {
@@ -32,6 +34,8 @@ pub struct Controller {
     pub ledger: Arc<dyn Ledger>,
     /// The gates.
     pub gates: Arc<dyn GateStore>,
+    /// Where events wait while the ledger is out of reach; without it their senders must send again.
+    pub spool: Option<Spool>,
     /// Where the epoch is kept, outside the ledger.
     pub epoch: Arc<dyn EpochStore>,
     /// The append-only copy of the audit.

@@ -1,6 +1,8 @@
 //! What every ingest function does after it has read its payload: normalise, append, wake the evaluation.
 
+use adapters::StoreError;
 use adapters::meter::{self, METRICS};
+use domain::state::Topology;
 use domain::{InboxItem, ItemBody, RefusalCode};
 use serde_json::{Map, Value};
 
@@ -31,7 +33,7 @@ pub async fn ingest(
     let mut taken_codes = Vec::new();
     for (controller, items) in taken {
         let workload = &controller.policy.workload.name;
-        let appended = if items.is_empty() { 0 } else { controller.ledger.append(workload, &items).await? };
+        let appended = if items.is_empty() { 0 } else { append(controller, &items).await? };
         all += items.len();
         new += appended;
         let codes = items.iter().filter_map(|item| match &item.body {
@@ -63,7 +65,7 @@ async fn normalised(
     controller: &Controller,
     normalise: &impl Fn(&Context<'_>) -> Vec<InboxItem>,
 ) -> Result<Vec<InboxItem>, FunctionError> {
-    let topology = Cadence::topology(controller).await?;
+    let topology = topology(controller).await?;
     let context =
         Context { policy: &controller.policy, topology: &topology, received_at: controller.clock.now() };
     Ok(normalise(&context))
@@ -75,6 +77,48 @@ fn count(function: &'static str, refused: &[RefusalCode], evidence: usize, new: 
     tracing::event!(target: METRICS, tracing::Level::TRACE, monotonic_counter.cordon.inbox.items = new, function);
     for code in refused {
         tracing::event!(target: METRICS, tracing::Level::TRACE, monotonic_counter.cordon.inbox.refusals = 1_u64, function, code = ?code);
+    }
+}
+
+/// What says whose event it is: the ledger's, or while that is out of reach the last one read, if events can wait.
+async fn topology(controller: &Controller) -> Result<Topology, FunctionError> {
+    let read = Cadence::topology(controller).await;
+    match (read, &controller.spool) {
+        (Ok(topology), spool) => {
+            if let Some(spool) = spool {
+                spool.remember(&topology);
+            }
+            Ok(topology)
+        }
+        (Err(error @ StoreError::Unavailable { .. }), Some(spool)) => {
+            spool.topology().ok_or(FunctionError::Store(error))
+        }
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// Into the inbox, or where events wait for it. Returns how many were new, as far as that can be said.
+async fn append(controller: &Controller, items: &[InboxItem]) -> Result<usize, FunctionError> {
+    let appended = controller.ledger.append(&controller.policy.workload.name, items).await;
+    match (appended, &controller.spool) {
+        (Err(error @ StoreError::Unavailable { .. }), Some(spool)) => match spool.put(items) {
+            Ok(()) => {
+                tracing::warn!(
+                    events = items.len(),
+                    error = &error as &dyn std::error::Error,
+                    "the ledger is out of reach; events were laid down and wait for it"
+                );
+                Ok(items.len())
+            }
+            Err(full) => {
+                tracing::error!(
+                    error = &full as &dyn std::error::Error,
+                    "the ledger is out of reach and events cannot be laid down; their senders must send again"
+                );
+                Err(error.into())
+            }
+        },
+        (appended, _) => Ok(appended?),
     }
 }
 

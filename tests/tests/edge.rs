@@ -42,6 +42,13 @@ async fn house_with(change: impl FnOnce(&mut domain::Policy)) -> House {
 }
 
 fn app(change: impl FnOnce(&mut domain::Policy)) -> (App, Arc<InboxLedger>, Arc<Audit>, Arc<ManualClock>) {
+    app_with(change, None)
+}
+
+fn app_with(
+    change: impl FnOnce(&mut domain::Policy),
+    spool: Option<cordon::controller::Spool>,
+) -> (App, Arc<InboxLedger>, Arc<Audit>, Arc<ManualClock>) {
     let mut policy = fixtures::policy();
     change(&mut policy);
     let clock = Arc::new(ManualClock::new(Timestamp::parse("2026-03-10T09:40:30Z").unwrap()));
@@ -51,6 +58,7 @@ fn app(change: impl FnOnce(&mut domain::Policy)) -> (App, Arc<InboxLedger>, Arc<
         clock: clock.clone(),
         ledger: ledger.clone(),
         gates: Arc::new(Gates::default()),
+        spool,
         epoch: Arc::new(adapters::memory::MemoryEpoch::new()),
         audit: audit.clone(),
         azure: tests::fakes::azure_out_of_reach(),
@@ -151,6 +159,46 @@ async fn a_lost_ledger_is_a_503_to_the_caller_and_a_failed_invocation_to_the_hos
     ledger.set(Down::No);
     host.event_hub("azure_monitor_stream", &[alert]).await.unwrap();
     assert_eq!(ledger.inbox().len(), 1);
+}
+
+#[tokio::test]
+async fn with_a_data_directory_events_wait_for_a_lost_ledger_and_outlive_the_process() {
+    let data = std::env::temp_dir().join(format!("cordon-events-{}", std::process::id()));
+    let spool = || cordon::controller::Spool::below(&data, &fixtures::policy().workload.name);
+    let (app, ledger, ..) = app_with(|_| {}, Some(spool()));
+    let host = HostDouble::in_process(Arc::new(app)).await.unwrap();
+    let alert = incident().to_string();
+    let post = || host.http("azure_monitor_alert", "POST", "/api/azure_monitor_alert", POST_JSON, &alert);
+    ledger.set(Down::Unreachable);
+    let unknown = post().await.unwrap().http_status();
+    assert_eq!(unknown, Some(503), "nobody can say yet whose event it is");
+    ledger.set(Down::No);
+    host.event_hub("azure_monitor_stream", &["not json".into()]).await.unwrap();
+    assert_eq!(ledger.inbox().len(), 1);
+    ledger.set(Down::Unreachable);
+    for _ in 0..2 {
+        assert_eq!(post().await.unwrap().http_status(), Some(202), "it is laid down, once");
+    }
+    host.event_hub("azure_monitor_stream", std::slice::from_ref(&alert)).await.unwrap();
+    assert_eq!(ledger.inbox().len(), 1, "nothing of it is in the ledger");
+
+    // Another process finds it. While the ledger is away it stays where it is.
+    let directory = data.join("events").join(fixtures::policy().workload.name.as_str());
+    std::fs::write(directory.join("noise.json"), "{").unwrap();
+    let (app, ledger, ..) = app_with(|_| {}, Some(spool()));
+    let Role::Controller(app) = &app.role else { panic!("a controller") };
+    let controller = app.controllers.only().unwrap();
+    let spool = controller.spool.as_ref().unwrap();
+    ledger.set(Down::Unreachable);
+    assert!(spool.drain(controller).await.is_err());
+    ledger.set(Down::No);
+    let mut left = 0;
+    for _ in 0..2 {
+        left += spool.drain(controller).await.unwrap();
+    }
+    assert_eq!((left, ledger.inbox().len()), (1, 1), "the same event thrice is one");
+    assert!(directory.join("noise.refused").exists(), "and what is no event is put aside");
+    std::fs::remove_dir_all(&data).unwrap();
 }
 
 #[tokio::test]

@@ -151,6 +151,7 @@ fn process(
         clock: clock.clone(),
         ledger: Arc::new(CosmosLedger::new(account.clone())),
         gates: Arc::new(CosmosGates::new(account, policy.workload.name.clone())),
+        spool: None,
         epoch: epochs.clone(),
         audit: copy.clone(),
         azure: tests::fakes::azure_out_of_reach(),

@@ -85,6 +85,7 @@ impl House {
             azure: azure_out_of_reach(),
             cadence: cordon::controller::Cadence::default(),
             gates_read: cordon::controller::GatesRead::default(),
+            spool: None,
             epoch: Arc::new(adapters::memory::MemoryEpoch::new()),
             instance: "test".into(),
         });

@@ -11,7 +11,7 @@ mod ports;
 pub mod azure;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use memory::faulty;
+pub use memory::{DOCUMENT_BYTES_MAX, faulty};
 pub use ports::{
     AuditAppend, AuditStore, ClaimOutcome, CommitOutcome, GateReader, GateStore, GateWrite, Ledger,
     LedgerView, PlaceStore, StoreError, TargetPlace,

@@ -88,6 +88,7 @@ fn app(ledger: Arc<InboxLedger>) -> Result<App, Box<dyn std::error::Error>> {
         azure: fakes::azure_out_of_reach(),
         cadence: Cadence::default(),
         gates_read: GatesRead::default(),
+        spool: None,
         instance: "peer".into(),
     };
     let role = Role::Controller(ControllerApp {

@@ -73,6 +73,7 @@ impl Instance {
             clock: clock.clone(),
             ledger: Arc::new(SimLedger { way: way.clone(), inner: ledger.clone() }),
             gates: Arc::new(SimGates { way, inner: gates.clone() }),
+            spool: None,
             epoch: Arc::new(MemoryEpoch::new()),
             audit: Arc::new(MemoryAudit::new()),
             azure: Azure { arm: arm.clone(), arm_observed: arm, direct: DirectClient::new(http(), "none") },

@@ -11,6 +11,8 @@ use azure_identity::{
     DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
 };
 
+use super::enduring::EnduringCredential;
+
 /// What the environment says about identities. The caller reads the variables; nothing here does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdentityEnvironment {
@@ -68,9 +70,13 @@ pub fn credential(
                 user_assigned_id: client_id.map(UserAssignedId::ClientId),
                 client_options: identity_options(http),
             };
-            Ok(ManagedIdentityCredential::new(Some(options)).map_err(CredentialError)?)
+            let identity = ManagedIdentityCredential::new(Some(options)).map_err(CredentialError)?;
+            Ok(Arc::new(EnduringCredential::new(identity)))
         }
-        CredentialKind::DeveloperTools => Ok(DeveloperToolsCredential::new(None).map_err(CredentialError)?),
+        CredentialKind::DeveloperTools => {
+            let login = DeveloperToolsCredential::new(None).map_err(CredentialError)?;
+            Ok(Arc::new(EnduringCredential::new(login)))
+        }
         CredentialKind::Static(token) => Ok(Arc::new(StaticCredential { token })),
     }
 }

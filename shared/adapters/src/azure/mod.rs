@@ -9,6 +9,7 @@ pub mod arm;
 pub mod autoscale;
 pub mod cosmos_account;
 pub mod credential;
+mod enduring;
 pub mod epoch;
 pub mod floors;
 pub mod front_door;
