@@ -224,7 +224,14 @@ async fn flipped(data: &Path, records: u64) {
         }
         drop(file);
         let begun = Instant::now();
-        let ledger = EmbeddedLedger::open(&copy).unwrap();
+        let ledger = match EmbeddedLedger::open(&copy) {
+            Ok(ledger) => ledger,
+            Err(error) => {
+                // A file that was not closed cleanly is checked page by page by its store, which names no record.
+                println!("one byte flipped in record {seq}: NOT NAMED, the file does not open: {error}");
+                continue;
+            }
+        };
         let walk = ledger.walk_chain(&WORKLOAD.into()).await.unwrap();
         let seconds = begun.elapsed().as_secs_f64();
         let named: Vec<u64> = walk.broken.iter().map(|(seq, _)| *seq).collect();
