@@ -117,13 +117,14 @@ fn target(name: &str, url: &str) -> NotifyTarget {
     NotifyTarget { name: name.into(), url: url.into(), format: None, page: None, auth: None, key: None }
 }
 
+/// One of a chain: what does not follow from the record before is told as that, whatever else it is.
 fn record(seq: u64) -> AuditRecord {
     AuditRecord {
         id: String::new(),
         schema: 1,
         workload: WorkloadId::new("contoso-shoes"),
         seq,
-        previous: String::new(),
+        previous: if seq > 1 { record(seq - 1).hash } else { String::new() },
         generation: Generation { epoch: 1, n: seq },
         at: Timestamp::from_secs(1_773_135_600),
         headline: "eastus2 is cordoned".into(),
