@@ -109,6 +109,8 @@ fn model<M: serde::de::DeserializeOwned + serde::Serialize + std::fmt::Debug>(bo
 fn lost(said: &Value, kept: &Value, at: &str) -> Option<String> {
     match (said, kept) {
         (Value::Null, _) => None,
+        // The models leave an empty list out when they write.
+        (Value::Array(said), Value::Null) if said.is_empty() => None,
         (Value::Object(said), Value::Object(kept)) => said.iter().find_map(|(name, value)| {
             lost(value, kept.get(name).unwrap_or(&Value::Null), &format!("{at}/{name}"))
         }),
