@@ -110,7 +110,8 @@ struct Server(Child);
 
 impl Server {
     fn start(command: &mut Command, port: u16) -> Result<Self, Failure> {
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        // One of them writes reports of its own into the folder that it runs in.
+        command.current_dir(target().join("verify")).stdout(Stdio::null()).stderr(Stdio::null());
         let mut server =
             Self(command.spawn().map_err(|error| format!("start a server of the peers: {error}"))?);
         let until = Instant::now() + SERVER_START;
