@@ -210,6 +210,9 @@ impl Inner {
             self.hash(head);
             if self.story.is_some() {
                 self.tell(&format!("#{instance} {}: {}", state.generation, record.headline));
+                for why in &record.because {
+                    self.tell(&format!("    {why}"));
+                }
             }
         }
         self.cases.clone_from(&state.cases);

@@ -232,7 +232,11 @@ pub(super) fn removal_is_allowed(world: &World<'_>) -> Result<(), HoldReason> {
     if world.freeze.is_some() {
         return Err(HoldReason::Frozen);
     }
-    if world.state.quiet_until.is_some_and(|until| until > world.as_of()) {
+    // In the gap itself as after it (S6): while we see nothing ourselves nothing can contradict what others say, and an
+    // alert that stands would be the only voice. (Found by the simulation, seed 5000065.)
+    let fresh = world.policy.age_max(EvidenceClass::Direct).min(world.policy.velocity.gap_max.get());
+    let blind = world.state.observed_at.is_some_and(|at| world.as_of().since(at) > fresh);
+    if blind || world.state.quiet_until.is_some_and(|until| until > world.as_of()) {
         return Err(HoldReason::Quiet);
     }
     Ok(())

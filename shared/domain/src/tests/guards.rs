@@ -311,3 +311,28 @@ fn masked_evidence_has_no_vote() {
     }
     assert!(story.decision().freeze.is_none());
 }
+
+/// Seed 5000065 of the simulation: a false alert stood, our own observers fell silent, and what nobody could contradict any
+/// more was believed.
+#[test]
+fn while_we_are_blind_nobody_is_taken_out_on_the_word_of_an_alert_that_stands() {
+    let mut story = Story::calm(3);
+    let fired = crate::Signal {
+        standing: Standing::Fired,
+        ..crate::testing::signal(
+            LOST,
+            EvidenceClass::Edge,
+            "origin-health-eastus2",
+            crate::Verdict::Unhealthy,
+            story.now,
+        )
+    };
+    story.say(fired);
+    story.run(600);
+    assert_eq!(story.case(LOST).decided_at, None, "our own probes contradict it");
+    for _ in 0..60 {
+        story.gap(10);
+        story.evaluate();
+        assert_eq!(story.case(LOST).decided_at, None);
+    }
+}
