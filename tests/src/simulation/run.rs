@@ -153,6 +153,8 @@ struct Run<'a> {
     troubled_s: u64,
     duty_s: u64,
     unsettled_s: u64,
+    /// What was not at rest in the last tick.
+    restless: Option<&'static str>,
     settling_max_s: u64,
 }
 
@@ -205,6 +207,7 @@ impl<'a> Run<'a> {
             troubled_s: 0,
             duty_s: 0,
             unsettled_s: 0,
+            restless: None,
             settling_max_s: 0,
         }
     }
@@ -418,6 +421,13 @@ impl<'a> Run<'a> {
         let calm = (now_s > self.disturbed_s).then(|| now(self.disturbed_s));
         let able = (now_s > self.troubled_s).then(|| now(self.troubled_s));
         self.hub.lock().look(calm, able, restless);
+        if let (None, Some(last)) = (restless, self.restless) {
+            let took_s = self.unsettled_s.saturating_sub(self.disturbed_s);
+            self.hub
+                .lock()
+                .tell(&format!("at rest, {took_s} s after the last disturbance; until then {last} not"));
+        }
+        self.restless = restless;
         if restless.is_none() && calm.is_some() {
             self.settling_max_s = self.settling_max_s.max(self.unsettled_s.saturating_sub(self.disturbed_s));
         } else if restless.is_some() {
