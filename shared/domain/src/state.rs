@@ -12,6 +12,7 @@ use crate::facts::{CapacityFacts, EnabledState, GatedView, LoadFacts, OriginFact
 use crate::gate::GatePosition;
 use crate::modes::{ModeCause, OrderedMode};
 use crate::overriding::{Overridable, Override};
+use crate::quota::QuotaShort;
 use crate::{
     EvidenceClass, FailureKind, Generation, ItemId, Measure, OperationId, StampId, Timestamp, Verdict,
     WorkloadId,
@@ -90,6 +91,9 @@ pub struct StampCase {
     /// It was seen not to grow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cannot_grow: Option<CannotGrow>,
+    /// Its quota would not let it carry the loss of another stamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_short: Option<QuotaShort>,
     /// When the present case began to show.
     pub first_symptom_at: Option<Timestamp>,
     /// When the cordon was decided.
@@ -570,6 +574,7 @@ impl StampCase {
             floor_yielded_at: None,
             floor_reasserted: 0,
             cannot_grow: None,
+            quota_short: None,
             first_symptom_at: None,
             decided_at: None,
             ready_deadline: None,
