@@ -1,6 +1,7 @@
 """The Bicep files as trees, and how to walk them."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 from pycep import BicepParser
@@ -12,11 +13,10 @@ class Infra:
     def __init__(self, root):
         self.root = Path(root)
         self.files, self.broken = {}, []
-        parser = BicepParser()
         for file in sorted((self.root / "infra").glob("**/*.bicep")):
             name, text = str(file.relative_to(self.root)), file.read_text()
             try:
-                self.files[name] = (text, parser.parse(text=text))
+                self.files[name] = (text, tree_of(text))
             except Exception as error:  # the parser has no one class for its errors
                 self.broken.append(f"{name}: {' '.join(str(error).split())[:160]}")
 
@@ -32,6 +32,12 @@ class Infra:
                     continue
                 if kind is None or resource["type"].lower() == kind.lower():
                     yield name, symbol, resource
+
+
+@cache
+def tree_of(text):
+    """The tree of a text. Kept, since a seeded fault changes one file of all; so nobody may change a tree."""
+    return BicepParser().parse(text=text)
 
 
 def body(value):

@@ -6,7 +6,9 @@ mod browser;
 mod deploy;
 mod elf;
 mod package;
+mod python;
 mod repository;
+mod stages;
 mod test;
 mod verify;
 
