@@ -4,13 +4,14 @@
 mod card_crates;
 mod infrastructure;
 mod node;
+mod packaged;
 mod peers;
 
 use crate::Failure;
 use crate::stages::{Stage, run_every_stage};
 
 /// What builds longest comes last.
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 11] = [
     ("infrastructure", infrastructure::infrastructure),
     ("policy", infrastructure::policy),
     ("seeded faults", infrastructure::seeded_faults),
@@ -21,6 +22,7 @@ const STAGES: [Stage; 10] = [
     ("known tokens", peers::known_tokens),
     ("second Cosmos", peers::second_cosmos),
     ("card crates", card_crates::card_crates),
+    ("static package", packaged::static_package),
 ];
 
 /// The task: every stage, whatever becomes of the others. With names, these stages alone.
