@@ -30,6 +30,7 @@ struct Alarm {
 pub(super) fn alarms(out: &mut String, picture: &Picture<'_>, view: &View<'_>) -> fmt::Result {
     let mut all = waiting(picture);
     all.extend(stopped(picture));
+    all.extend(capacity(picture));
     all.extend(blind(picture));
     all.extend(modes(picture));
     for alarm in all {
@@ -150,15 +151,22 @@ fn stopped(picture: &Picture<'_>) -> Vec<Alarm> {
             alarms.push(Alarm { text, command: None, order: None });
         }
     }
+    if let Some(quiet_until) = state.quiet_until.filter(|until| *until > now) {
+        let text =
+            format!("Our own evidence had a gap: nothing is removed before {}.", plain_time(quiet_until));
+        alarms.push(Alarm { text, command: None, order: None });
+    }
+    alarms
+}
+
+/// What the quotas would not carry.
+fn capacity(picture: &Picture<'_>) -> Vec<Alarm> {
+    let state = &picture.situation.state;
+    let mut alarms = Vec::new();
     for (stamp, case) in &state.cases {
         let Some(short) = &case.quota_short else { continue };
         let since = plain_time(short.since);
         let text = format!("{}. Known since {since}.", domain::quota::in_words(stamp, short));
-        alarms.push(Alarm { text, command: None, order: None });
-    }
-    if let Some(quiet_until) = state.quiet_until.filter(|until| *until > now) {
-        let text =
-            format!("Our own evidence had a gap: nothing is removed before {}.", plain_time(quiet_until));
         alarms.push(Alarm { text, command: None, order: None });
     }
     alarms
