@@ -514,6 +514,14 @@ module globalRights 'modules/controller/rights.bicep' = {
   }
 }
 
+module quotaRights 'modules/controller/quota-rights.bicep' = {
+  name: 'cordon-rights-quotas-${workload}'
+  params: {
+    principalId: controllerIdentity.outputs.principalId
+    roleId: roles.outputs.quotasRoleId
+  }
+}
+
 module stampRights 'modules/controller/rights.bicep' = [for (stamp, i) in stamps: {
   name: 'cordon-rights-${stamp.name}'
   scope: stampGroups[i]

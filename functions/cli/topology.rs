@@ -53,6 +53,11 @@ pub(super) fn explained(state: &WorkloadState, policy: &Policy) -> (Vec<String>,
                 " and can {ready:.0} now"
             ))
         ));
+        lines.push(match domain::quota::instances_max(state, stamp) {
+            Some(most) => format!("the quotas of {stamp} allow {most} instances"),
+            None => format!("the quotas of {stamp} are not known"),
+        });
+        warned.extend(case.quota_short.as_ref().map(|short| domain::quota::in_words(stamp, short)));
         if case.demand_rps <= 0.0 {
             warned.push(format!("{stamp}: no load was measured yet, so what follows counts it as none"));
         }

@@ -92,6 +92,8 @@ fn note_in_words(note: &FoldNote) -> (&'static str, String) {
         FoldNote::Ordered { text }
         | FoldNote::Overridden { text }
         | FoldNote::OrderRefused { text }
+        | FoldNote::QuotaShort { text }
+        | FoldNote::QuotaEnough { text }
         | FoldNote::TopologyChanged { text }
         | FoldNote::EpochBegan { text, .. } => ("note", text.clone()),
     }

@@ -150,6 +150,12 @@ fn stopped(picture: &Picture<'_>) -> Vec<Alarm> {
             alarms.push(Alarm { text, command: None, order: None });
         }
     }
+    for (stamp, case) in &state.cases {
+        let Some(short) = &case.quota_short else { continue };
+        let since = plain_time(short.since);
+        let text = format!("{}. Known since {since}.", domain::quota::in_words(stamp, short));
+        alarms.push(Alarm { text, command: None, order: None });
+    }
     if let Some(quiet_until) = state.quiet_until.filter(|until| *until > now) {
         let text =
             format!("Our own evidence had a gap: nothing is removed before {}.", plain_time(quiet_until));

@@ -196,6 +196,12 @@ fn planes(out: &mut String, picture: &Picture<'_>, stamp: &StampId, case: &Stamp
         }
     };
     row("Floor", &wanted, &read)?;
+    let read = match (state.quota.get(stamp), domain::quota::instances_max(state, stamp)) {
+        (Some(facts), Some(most)) => format!("at most {most} instances; read {}", ago(now, facts.read_at)),
+        (Some(facts), None) => format!("unknown; last read {}", ago(now, facts.read_at)),
+        (None, _) => "unknown".to_owned(),
+    };
+    row("Quota", &"", &read)?;
     out.write_str("</tbody>\n</table>\n")
 }
 

@@ -20,7 +20,7 @@ const CSV_MAX: usize = 5_000;
 const RECORDS_MAX: usize = 100;
 
 /// The decisions that one can look for, with their words.
-const DECISIONS: [(&str, &str); 25] = [
+const DECISIONS: [(&str, &str); 27] = [
     ("suspect", "became suspect"),
     ("clear", "is no longer suspect"),
     ("cordon", "cordoned"),
@@ -45,6 +45,8 @@ const DECISIONS: [(&str, &str); 25] = [
     ("step_ended", "step ended"),
     ("refused", "event refused"),
     ("topology_changed", "topology changed"),
+    ("quota_short", "quota short"),
+    ("quota_enough", "quota no longer short"),
     ("return_by_order", "came back by order"),
 ];
 

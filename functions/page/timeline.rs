@@ -229,7 +229,7 @@ fn effects(line: &AuditLine) -> Vec<String> {
 }
 
 fn orders(line: &AuditLine) -> Vec<String> {
-    noted(line, &["ordered", "order_refused", "refused", "topology_changed"])
+    noted(line, &["ordered", "order_refused", "refused", "topology_changed", "quota_short", "quota_enough"])
 }
 
 fn lane(

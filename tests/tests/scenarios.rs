@@ -292,6 +292,28 @@ async fn survivors_cannot_grow() {
     assert_eq!(run.report.end[&StampId::new("eastus2")].gate_percent, 100);
 }
 
+/// What the quota does not carry is told before anything is lost, and in the loss no more is asked for than it allows.
+#[tokio::test]
+async fn survivors_short_of_quota() {
+    let run = sound("survivors-short-of-quota").await;
+    let short = |record: &&domain::audit::AuditRecord| {
+        record.explanation["notices"].as_array().is_some_and(|kinds| kinds.contains(&"quota_short".into()))
+    };
+    let told: Vec<&domain::audit::AuditRecord> = run.played.audit.iter().filter(short).collect();
+    assert_eq!(told.len(), 1, "once");
+    let lost_at = run.played.audit[0].at + std::time::Duration::from_secs(600);
+    assert!(told[0].at < lost_at, "{}", told[0].at);
+    assert!(told[0].headline.contains("centralus would need"), "{}", told[0].headline);
+    assert!(told[0].headline.contains("its quota allows 10"), "{}", told[0].headline);
+    let asked = run.played.audit.iter().flat_map(|record| record.steps.as_array().into_iter().flatten());
+    let asked: Vec<u64> = asked.filter_map(|step| step["step"]["effect"]["minimum"].as_u64()).collect();
+    assert!(!asked.is_empty() && asked.iter().all(|minimum| *minimum <= 10), "{asked:?}");
+    let read = |path: &str| path.to_lowercase().contains("/microsoft.quota/quotas");
+    let reads = run.played.exchanges.iter().filter(|said| read(&said.path)).count();
+    // Two regions every ten minutes of 5400 s, the lost one not while it is lost.
+    assert!((9 + 5..=9 + 7).contains(&reads), "{reads} reads of limits");
+}
+
 #[tokio::test]
 async fn survivor_failing_while_first_out() {
     let run = sound("survivor-failing-while-first-out").await;

@@ -4,6 +4,7 @@
 mod cosmos;
 mod direct;
 mod lever;
+mod quota;
 mod telemetry;
 mod topology;
 
@@ -30,12 +31,16 @@ const TOPOLOGY_EVERY: Duration = Duration::from_secs(60);
 /// each event would cost more than the event.
 const TOPOLOGY_AGE_MAX: Duration = Duration::from_secs(5);
 
+/// Quotas are read this often: they change when somebody asks Azure for more, which takes minutes at the least.
+const QUOTA_EVERY: Duration = Duration::from_secs(600);
+
 /// When the slower observers last looked, in this process. A restart looks at once.
 #[derive(Debug, Default)]
 pub struct Cadence {
     lever: Every,
     telemetry: Every,
     topology: Every,
+    quota: Every,
     known: Mutex<Option<(Timestamp, Topology)>>,
 }
 
@@ -122,7 +127,12 @@ pub async fn observe_stamps(controller: &Controller) -> Result<usize, Controller
     if controller.cadence.telemetry.is_due(now, TELEMETRY_EVERY) {
         telemetry::read(controller, &stamps, state.as_ref(), now, &mut run).await;
     }
-    append(controller, "stamps", run, now).await
+    let written = append(controller, "stamps", run, now).await?;
+    if stamps.is_empty() || !controller.cadence.quota.is_due(now, QUOTA_EVERY) {
+        return Ok(written);
+    }
+    let quotas = quota::read(controller, &stamps, now).await;
+    Ok(written + append(controller, "quotas", quotas, now).await?)
 }
 
 /// Reads the workload's Cosmos account and its per-region request metrics. Returns how many new items it wrote.

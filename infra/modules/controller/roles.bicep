@@ -1,4 +1,4 @@
-// Three custom roles with exactly the actions that the adapters use; infra/checks holds them to the recorded drills.
+// Four custom roles with exactly the actions that the adapters use; infra/checks holds them to the recorded drills.
 // PATCH is `write` in Azure's access control, and no role can be narrowed to one property: the code is the guard there.
 // Nothing here deletes, and neither offlineRegion nor failoverPriorityChange is granted to anybody.
 targetScope = 'subscription'
@@ -122,6 +122,30 @@ resource capacity 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
     ]
   }
 }
+
+resource quotas 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: guid(subscription().id, workload, 'cordon-quotas')
+  properties: {
+    roleName: 'Cordon quotas (${workload})'
+    description: 'Read how much more a region may have.'
+    type: 'CustomRole'
+    assignableScopes: [
+      subscription().id
+    ]
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Quota/usages/read'
+          'Microsoft.Quota/quotas/read'
+        ]
+        notActions: []
+      }
+    ]
+  }
+}
+
+@description('Quotas; a region\'s belong to no group, so it is assigned in the subscription.')
+output quotasRoleId string = quotas.id
 
 @description('Reads; assigned in the global group and in each stamp\'s.')
 output observerRoleId string = observer.id

@@ -88,7 +88,7 @@ pub struct Planned {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Noted {
     /// The note's stable code: `ordered`, `overridden`, `order_refused`, `step_ended`, `refused`, `topology_changed`,
-    /// `changed_elsewhere`, `epoch_began`.
+    /// `changed_elsewhere`, `quota_short`, `quota_enough`, `epoch_began`.
     pub code: String,
     /// In words.
     pub text: String,

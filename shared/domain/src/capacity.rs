@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::policy::{Policy, Redistribution};
 use crate::regions::distance_km;
 use crate::state::{CannotGrow, WorkloadState};
-use crate::{EnabledState, StampId, Timestamp};
+use crate::{EnabledState, StampId, Timestamp, quota};
 
 /// Load facts older than this do not show ready capacity.
 const LOAD_AGE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
@@ -168,11 +168,12 @@ fn share(state: &WorkloadState, stamp: &StampId, demand_rps: f64, policy: &Polic
 /// Instances that a stamp may be asked for: the policy's bound and the quota. A minimum over the quota would get none at
 /// all, since the engine asks for the whole difference at once.
 fn may_ask(state: &WorkloadState, stamp: &StampId, policy: &Policy) -> u32 {
-    let within_quota = state.quota.get(stamp).map(|quota| {
+    let within_quota = quota::instances_max(state, stamp).map_or(u32::MAX, |most| {
+        // What is there is there, whatever the quota says.
         let has = state.capacity.get(stamp).map_or(0, |capacity| capacity.instances);
-        has.max(ready_instances(state, stamp).unwrap_or(0)).saturating_add(quota.headroom_instances)
+        most.max(has).max(ready_instances(state, stamp).unwrap_or(0))
     });
-    policy.capacity.instances_max.min(within_quota.unwrap_or(u32::MAX))
+    policy.capacity.instances_max.min(within_quota)
 }
 
 /// That a stamp was seen not to grow, while it is believed.

@@ -19,7 +19,7 @@ pub struct Facts {
     /// Capacity as the control plane shows it, by stamp.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub capacity: BTreeMap<StampId, CapacityFacts>,
-    /// How much more the quota allows, by stamp.
+    /// What the quotas allow, by stamp.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quota: BTreeMap<StampId, QuotaFacts>,
     /// What the stamp says of its own load, by stamp.
@@ -103,13 +103,13 @@ pub struct CapacityFacts {
     pub our_floor_until: Option<Timestamp>,
 }
 
-/// How much more the quota of a stamp's region allows.
+/// What the quotas of a stamp's region and compute allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct QuotaFacts {
     /// When it was read.
     pub read_at: Timestamp,
-    /// Instances of the stamp's size that may be added.
-    pub headroom_instances: u32,
+    /// Instances of its size that the stamp may have in all, those that it has among them.
+    pub instances_max: u32,
 }
 
 /// What the stamp's ungated view says of its load.

@@ -19,7 +19,7 @@ use crate::state::{
     StampCase, WorkloadState,
 };
 use crate::step::{Effect, FailureCode, Step, StepOutcome, StepResult, StepStatus};
-use crate::{EvidenceClass, Generation, StampId, StoredStep, Timestamp};
+use crate::{EvidenceClass, Generation, StampId, StoredStep, Timestamp, quota};
 
 /// Event ids remembered, at the most; beyond it the oldest are forgotten and the horizon is shorter than the policy's.
 const SEEN_MAX: usize = 4_000;
@@ -64,6 +64,16 @@ pub enum FoldNote {
     /// Somebody else changed an origin, or a floor of ours.
     ChangedElsewhere {
         /// In words: what, and what is done about it.
+        text: String,
+    },
+    /// A quota would not let a stamp carry the loss of another.
+    QuotaShort {
+        /// In words.
+        text: String,
+    },
+    /// A quota that was short is so no longer, as far as is known.
+    QuotaEnough {
+        /// In words.
         text: String,
     },
     /// A stamp appeared or disappeared.
@@ -252,6 +262,10 @@ fn take_facts(
                     .push_back(LoadSample { at: load.observed_at, rps: load.requests_per_second });
             }
         }
+    }
+    // Capacity is read more often than quotas, and says as well that it is time to hold one against the other.
+    if !facts.quota.is_empty() || !facts.capacity.is_empty() {
+        notes.extend(quota::learn(state, policy));
     }
     notes
 }

@@ -313,6 +313,8 @@ fn note_in_words(note: &FoldNote) -> String {
         | FoldNote::Overridden { text }
         | FoldNote::StepEnded { text }
         | FoldNote::ChangedElsewhere { text }
+        | FoldNote::QuotaShort { text }
+        | FoldNote::QuotaEnough { text }
         | FoldNote::TopologyChanged { text }
         | FoldNote::EpochBegan { text, .. } => text.clone(),
         FoldNote::OrderRefused { text } => format!("refused an order: {text}"),

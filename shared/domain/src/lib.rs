@@ -23,6 +23,7 @@ mod drift;
 pub mod evidence;
 pub mod assess;
 pub mod capacity;
+pub mod quota;
 pub mod harm;
 
 pub mod decide;

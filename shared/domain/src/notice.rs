@@ -37,6 +37,8 @@ pub enum Notice {
     CapacityShort,
     /// A region does not grow as it was asked to.
     CannotGrow,
+    /// A region's quota would not let it carry the loss of another: nothing is wrong yet.
+    QuotaShort,
     /// The automation has been paused for long.
     StillPaused,
     /// An operator set a safety rule aside.
@@ -66,6 +68,8 @@ pub(crate) fn notices(situation: &Situation, judgement: &Judgement) -> BTreeSet<
     kinds.extend(decision.cases.values().any(learnt).then_some(Notice::CannotGrow));
     kinds.extend((decision.pause_told_at == Some(as_of)).then_some(Notice::StillPaused));
     kinds.extend(overridden(situation, judgement).then_some(Notice::Overridden));
+    let short = |note: &FoldNote| matches!(note, FoldNote::QuotaShort { .. });
+    kinds.extend(situation.notes.iter().any(short).then_some(Notice::QuotaShort));
     if !situation.notes.is_empty() {
         kinds.insert(Notice::Noted);
     }

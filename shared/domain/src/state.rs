@@ -12,6 +12,7 @@ use crate::facts::{CapacityFacts, EnabledState, GatedView, LoadFacts, OriginFact
 use crate::gate::GatePosition;
 use crate::modes::{ModeCause, OrderedMode};
 use crate::overriding::{Overridable, Override};
+use crate::quota::QuotaShort;
 use crate::{
     EvidenceClass, FailureKind, Generation, ItemId, Measure, OperationId, StampId, Timestamp, Verdict,
     WorkloadId,
@@ -90,6 +91,9 @@ pub struct StampCase {
     /// It was seen not to grow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cannot_grow: Option<CannotGrow>,
+    /// Its quota would not let it carry the loss of another stamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_short: Option<QuotaShort>,
     /// When the present case began to show.
     pub first_symptom_at: Option<Timestamp>,
     /// When the cordon was decided.
@@ -145,6 +149,9 @@ pub struct StampCase {
     pub early: Option<ByHand>,
     /// Requests per second before the first symptom: what must be carried.
     pub demand_rps: f64,
+    /// What a slice of its ramp brought when it was too much; none as long as none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_slice: Option<BusySlice>,
     /// The latest own load samples, the oldest first, at most `LOAD_SAMPLES_MAX`.
     pub load_samples: VecDeque<LoadSample>,
     /// When it last came back, for the stagger and the restore of the floors.
@@ -162,6 +169,17 @@ pub struct CannotGrow {
     pub ready: u32,
     /// Instances that were asked for.
     pub asked: u32,
+}
+
+/// How much of a stamp's load the edge locations of a slice carry, learnt from a slice that brought more than expected.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BusySlice {
+    /// The slice, in percent of the edge locations.
+    pub percent: u8,
+    /// The share of the stamp's demand that arrived, 0 to 1 and more.
+    pub share: f64,
+    /// When it was seen.
+    pub at: Timestamp,
 }
 
 /// Load samples kept per stamp: at one per 10 s, five minutes.
@@ -556,6 +574,7 @@ impl StampCase {
             floor_yielded_at: None,
             floor_reasserted: 0,
             cannot_grow: None,
+            quota_short: None,
             first_symptom_at: None,
             decided_at: None,
             ready_deadline: None,
@@ -580,6 +599,7 @@ impl StampCase {
             by_hand: None,
             early: None,
             demand_rps: 0.0,
+            busy_slice: None,
             load_samples: VecDeque::new(),
             returned_at: None,
         }

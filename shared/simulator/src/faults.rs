@@ -51,6 +51,8 @@ pub(crate) struct StampConditions {
     /// Part of the application's requests that fails.
     pub(crate) gray: f64,
     pub(crate) quota: Option<u32>,
+    /// Instances that the region has for us, whatever the quota says.
+    pub(crate) room: Option<u32>,
     pub(crate) start_factor: f64,
     pub(crate) capacity_factor: f64,
 }
@@ -66,6 +68,7 @@ impl StampConditions {
         probe_failure: 0.0,
         gray: 0.0,
         quota: None,
+        room: None,
         start_factor: 1.0,
         capacity_factor: 1.0,
     };
@@ -77,7 +80,7 @@ impl StampConditions {
 
     /// Something is wrong with it or with the way to it.
     pub(crate) fn faulted(&self) -> bool {
-        let calm = Self { quota: self.quota, ..Self::CALM };
+        let calm = Self { quota: self.quota, room: self.room, ..Self::CALM };
         *self != calm
     }
 }
@@ -151,6 +154,7 @@ fn apply_to_stamp(fault: &FaultSpec, stamp: &mut StampConditions) {
         FaultKind::CosmosRegionLost => (stamp.cosmos_failing, stamp.cosmos_region_lost) = (true, true),
         FaultKind::CosmosEverywhere => stamp.cosmos_failing = true,
         FaultKind::QuotaShort => stamp.quota = fault.limit.map(|l| stamp.quota.map_or(l, |q| q.min(l))),
+        FaultKind::RegionFull => stamp.room = fault.limit.map(|l| stamp.room.map_or(l, |r| r.min(l))),
         FaultKind::SlowCapacity => stamp.start_factor *= fault.ratio.unwrap_or(SLOW_START_FACTOR),
         FaultKind::Brownout => stamp.capacity_factor *= fault.ratio.unwrap_or(BROWNOUT_RATIO),
         FaultKind::DemandSurge

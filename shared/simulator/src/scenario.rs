@@ -191,8 +191,10 @@ pub enum FaultKind {
     GateStoreDown,
     /// The controller does not run ([`crate::World::controller_available`]).
     ControllerDown,
-    /// No more than `limit` instances ever become ready.
+    /// The subscription may have no more than `limit` instances there, and its quota says so.
     QuotaShort,
+    /// The region itself has no more than `limit` for us: the quota does not say so, and instances beyond it never start.
+    RegionFull,
     /// Instances take `ratio` (default 4) times as long to start.
     SlowCapacity,
     /// Each instance serves only `ratio` (default 0.5) of what it should.
@@ -376,8 +378,8 @@ impl Scenario {
         if fault.stamp.as_ref().is_some_and(|id| !self.stamps.iter().any(|s| s.id == *id)) {
             return Some(format!("fault {kind:?} names a stamp that is not in the scenario"));
         }
-        if kind == FaultKind::QuotaShort && fault.limit.is_none() {
-            return Some("fault QuotaShort needs limit".into());
+        if matches!(kind, FaultKind::QuotaShort | FaultKind::RegionFull) && fault.limit.is_none() {
+            return Some(format!("fault {kind:?} needs limit"));
         }
         None
     }
@@ -443,6 +445,7 @@ const BUILTIN: &[(&str, &str)] = builtin![
     "both-regions-at-once",
     "edge-only-failure",
     "survivors-cannot-grow",
+    "survivors-short-of-quota",
     "survivor-overloaded-by-loss",
     "survivor-failing-while-first-out",
     "controller-lost-while-gate-closed",

@@ -163,7 +163,8 @@ impl Stamp {
     }
 
     fn start_missing(&mut self, t: u32, conditions: &StampConditions, (seed, about): (Seed, About)) {
-        let allowed = self.requested.min(conditions.quota.unwrap_or(u32::MAX));
+        let allowed =
+            self.requested.min(conditions.quota.unwrap_or(u32::MAX)).min(conditions.room.unwrap_or(u32::MAX));
         let range = match about {
             About::InstanceRestart => INSTANCE_RESTART_S,
             _ => INSTANCE_START_S,

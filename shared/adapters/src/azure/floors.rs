@@ -191,6 +191,11 @@ async fn replicas(arm: &ArmClient, id: &ResourceId, body: &Value) -> Result<Opti
 }
 
 impl Scaled {
+    /// The size of a pool's machines, such as `Standard_D4s_v5`.
+    pub fn size(&self) -> Option<&str> {
+        self.body.pointer("/properties/vmSize").and_then(Value::as_str)
+    }
+
     /// Our floor while it stands: the tag says so, the minimum agrees, and it is still wanted.
     pub fn standing(&self, now: Timestamp) -> Option<OurFloor> {
         self.ours.filter(|ours| ours.minimum == self.minimum && ours.until > now)

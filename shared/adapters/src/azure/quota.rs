@@ -11,6 +11,9 @@ use super::typed_all;
 /// The API version of every request of this module.
 pub const API_VERSION: &str = "2025-03-01";
 
+/// All cores of a region together, of whatever family: `Microsoft.Compute` bounds them as well.
+pub const ALL_CORES: &str = "cores";
+
 /// One quota of a scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -52,6 +55,20 @@ pub async fn read(arm: &ArmClient, scope: &ResourceId) -> Result<Vec<Quota>, Arm
     Ok(quotas.collect())
 }
 
+/// The quota that a virtual machine of a size counts against, and with how many cores, by Azure's rule for names: the
+/// `Standard_D4s_v5` is of the `standardDSv5Family` with 4 cores. None for a size whose name follows another rule.
+pub fn family_of(size: &str) -> Option<(String, u32)> {
+    let (head, version) = size.strip_prefix("Standard_")?.split_once("_v")?;
+    let letters = head.find(|c: char| c.is_ascii_digit())?;
+    let (series, rest) = head.split_at(letters);
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (cores, features) = rest.split_at(digits);
+    let plain = |text: &str| text.bytes().all(|c| c.is_ascii_alphanumeric());
+    let cores = cores.parse().ok().filter(|cores| *cores > 0)?;
+    (!series.is_empty() && plain(features) && !version.is_empty() && plain(version))
+        .then(|| (format!("standard{series}{}v{version}Family", features.to_ascii_uppercase()), cores))
+}
+
 #[derive(Deserialize)]
 struct UsageBody {
     name: String,
@@ -90,6 +107,22 @@ mod tests {
 
     use super::*;
     use crate::azure::testing::{Answer, Script, arm, id};
+
+    #[test]
+    fn a_size_names_its_family_and_its_cores() {
+        for (size, expected) in [
+            ("Standard_D4s_v5", Some(("standardDSv5Family", 4))),
+            ("Standard_F16s_v2", Some(("standardFSv2Family", 16))),
+            ("Standard_E8ads_v5", Some(("standardEADSv5Family", 8))),
+            // A constrained size has other cores than it is counted with.
+            ("Standard_E16-4s_v5", None),
+            ("Basic_A1", None),
+            ("Standard_D0s_v5", None),
+        ] {
+            let expected = expected.map(|(family, cores)| (family.to_owned(), cores));
+            assert_eq!(family_of(size), expected, "{size}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn usages_and_limits_are_joined_by_name() {

@@ -14,8 +14,25 @@ pub const API_VERSION: &str = "2024-07-01";
 /// # Errors
 /// See [`ArmError`].
 pub async fn instances(arm: &ArmClient, set: &ResourceId) -> Result<Option<u32>, ArmError> {
+    Ok(get(arm, set).await?.instances)
+}
+
+/// A set as ARM reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScaleSet {
+    /// Instances that it is to have; none where ARM reports none.
+    pub instances: Option<u32>,
+    /// The size of each, such as `Standard_D4s_v5`; none for a set of several.
+    pub size: Option<String>,
+}
+
+/// Reads a set.
+///
+/// # Errors
+/// See [`ArmError`].
+pub async fn get(arm: &ArmClient, set: &ResourceId) -> Result<ScaleSet, ArmError> {
     let found: Found = typed("a VM scale set", arm.get(set, API_VERSION).await?)?;
-    Ok(found.sku.capacity)
+    Ok(ScaleSet { instances: found.sku.capacity, size: found.sku.name })
 }
 
 /// Whether an id names a scale set.
@@ -30,6 +47,7 @@ struct Found {
 
 #[derive(Deserialize)]
 struct Sku {
+    name: Option<String>,
     capacity: Option<u32>,
 }
 

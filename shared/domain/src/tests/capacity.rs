@@ -81,7 +81,7 @@ fn every_survivor_must_be_ready_and_not_all_of_them_together() {
 #[test]
 fn the_quota_bounds_what_is_asked_for_and_the_rest_is_missing() {
     let mut story = Story::calm(2);
-    let quota = QuotaFacts { read_at: story.now, headroom_instances: 0 };
+    let quota = QuotaFacts { read_at: story.now, instances_max: 4 };
     story.state.quota.insert(OTHER.into(), quota);
     let share = share_of(&story, OTHER);
     assert_eq!(
@@ -139,7 +139,7 @@ fn nobody_waits_for_a_survivor_that_cannot_grow() {
     story.scene(LOST).direct = Direct::Errors(4);
     story.scene(LOST).traffic = Some(20);
     story.scene(OTHER).ready = 3;
-    let quota = QuotaFacts { read_at: story.now, headroom_instances: 0 };
+    let quota = QuotaFacts { read_at: story.now, instances_max: 4 };
     story.state.quota.insert(OTHER.into(), quota);
     story.until(LOST, Stage::Evacuating, 120);
     // The plan says four, three are ready: one more may come, and is not enough.

@@ -6,6 +6,7 @@ mod guards;
 mod returning;
 mod ledger;
 mod capacity;
+mod quota;
 mod modes;
 mod epoch;
 mod explanation;

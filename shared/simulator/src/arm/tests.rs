@@ -172,6 +172,13 @@ fn quota_and_cosmos_answer_in_their_shapes() {
         get(&mut world, &format!("{scope}/quotas")).body["value"][0]["properties"]["limit"]["value"],
         30
     );
+    let other = |provider: &str| scope.replace("Microsoft.Web", provider);
+    let cores = get(&mut world, &format!("{}/quotas/cores", other("Microsoft.Compute"))).body;
+    assert_eq!(cores["properties"]["limit"]["value"], 4_000);
+    assert_eq!(get(&mut world, &format!("{}/usages", other("Microsoft.DocumentDB"))).status, 400);
+    let mut short = world_of("survivors-short-of-quota");
+    let limits = get(&mut short, &format!("{scope}/quotas")).body;
+    assert_eq!(limits["value"][0]["properties"]["limit"]["value"], 10);
     let account = world.ids.cosmos_account.clone();
     let body = get(&mut world, &account).body;
     assert_eq!(body["properties"]["locations"][0]["locationName"], "East US 2");

@@ -160,12 +160,14 @@ fn a_fault_waits_for_its_mark() {
 }
 
 #[test]
-fn a_quota_keeps_requested_instances_from_becoming_ready() {
-    let mut world = world("survivors-cannot-grow", |t| t);
-    play(&mut world, 3_000, |_, _| 200);
-    let view = world.snapshot();
-    assert_eq!(view.stamps[1].ready, 10);
-    assert!(view.stamps[1].requested > 10);
+fn a_quota_and_a_full_region_keep_requested_instances_from_becoming_ready() {
+    for name in ["survivors-short-of-quota", "survivors-cannot-grow"] {
+        let mut world = world(name, |t| t);
+        play(&mut world, 3_000, |_, _| 200);
+        let view = world.snapshot();
+        assert_eq!(view.stamps[1].ready, 10, "{name}");
+        assert!(view.stamps[1].requested > 10, "{name}");
+    }
 }
 
 #[test]
