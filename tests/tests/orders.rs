@@ -402,6 +402,7 @@ async fn every_order_has_its_page_and_needs_a_reason() {
             case.stage = Stage::Proving;
             case.gate = domain::GatePosition::Closed;
             case.decided_at = Some(now());
+            case.auto_cordons = vec![now(); 2];
         })
         .await;
     for (path, expected) in [
@@ -434,6 +435,8 @@ async fn every_order_has_its_page_and_needs_a_reason() {
     ] {
         assert_eq!(world.call("GET", path, &[COOKIE], "").await.status, status, "{path}");
     }
+    let early = world.call("GET", "order/acknowledge?stamp=eastus2", &[COOKIE], "").await;
+    assert!(text(&early).contains("its budget of automatic cordons is not spent"), "{}", text(&early));
     let unknown = world.call("GET", "order/hold?stamp=nowhere", &[COOKIE], "").await;
     assert!(text(&unknown).contains("no such stamp"));
 }
