@@ -105,7 +105,7 @@ param applicationImage string
 @maxLength(200)
 param cordonImage string
 
-@description('How Cordon is hosted. dedicated: one instance of one plan, which the embedded ledger of today\'s binary needs. flex: Flex Consumption with always-ready instances; not before the ledger is in Cosmos DB, since every function group is then a process of its own.')
+@description('How Cordon is hosted. dedicated: one instance of one plan, always on. flex: Flex Consumption with always-ready instances, where every function group is a process of its own; those share one ledger by its ETags, which was never run against the live service. See DECISIONS.md.')
 @allowed([
   'dedicated'
   'flex'

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Instant;
 
-use adapters::Ledger;
+use adapters::embedded;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use domain::audit::{AuditRecord, verify_chain};
@@ -14,7 +14,7 @@ use domain::judge::{ReplayError, policy_hash, replay};
 use domain::{Policy, StampId, Timestamp};
 
 use super::Exit;
-use super::sources::{Source, SourceArgs};
+use super::sources::{Source, SourceArgs, ledger_file};
 
 /// Records that `list` shows unless told otherwise.
 const LIST_DEFAULT: usize = 50;
@@ -227,23 +227,32 @@ struct Verified {
     broken: Vec<String>,
 }
 
-/// The chain alone, where the records lie.
-async fn verify_chain_only(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
-    let Source::Files(files) = args.source.open()? else {
+/// The chain alone, where the records lie. The file is not opened as a ledger: one that is damaged could not be, and the
+/// records that are would stay unnamed.
+fn verify_chain_only(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
+    let Some(data) = args.source.data() else {
         bail!("walk the chain: --chain reads the stores; give --data DIR, or leave --chain out");
     };
+    let path = ledger_file(data)?;
     let started = Instant::now();
-    let walk = files.ledger.walk_chain(&files.workload).await.context("walk the chain")?;
+    let found = embedded::examine(&path, &args.source.workload()?).with_context(|| {
+        format!("examine {}; stop the process that has it open, or leave --chain out", path.display())
+    })?;
     let seconds = started.elapsed().as_secs_f64();
-    let mut broken = walk.broken.clone();
-    let state = files.ledger.load(&files.workload, 0).await.context("read the state")?.state;
-    if let Some(state) = state.filter(|state| state.audit_seq > 0)
-        && walk.last != Some((state.audit_seq, state.audit_head.clone()))
-    {
-        broken.push((
-            state.audit_seq,
-            "is not the last that is there: the end of the audit is missing".to_owned(),
-        ));
+    let (walk, mut broken) = (&found.walk, found.walk.broken.clone());
+    match found.head {
+        // A broken last record is named already, and what it says of itself is no evidence of an end.
+        Ok(Some(head))
+            if walk.last.as_ref() != Some(&head) && broken.last().map(|(seq, _)| *seq) != Some(head.0) =>
+        {
+            broken
+                .push((head.0, "is not the last that is there: the end of the audit is missing".to_owned()));
+        }
+        Ok(_) => {}
+        Err(error) => broken.push((
+            walk.last.as_ref().map_or(0, |(seq, _)| *seq),
+            format!("is perhaps not the last: the state that names the last cannot be read ({error})"),
+        )),
     }
     if args.json {
         let broken: Vec<_> =
@@ -267,7 +276,7 @@ async fn verify_chain_only(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Re
 
 async fn verify(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<Exit> {
     if args.chain {
-        return verify_chain_only(args, out).await;
+        return verify_chain_only(args, out);
     }
     let started = Instant::now();
     let policy = args.source.policy()?;

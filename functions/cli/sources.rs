@@ -143,18 +143,25 @@ pub(super) fn workload(named: Option<&str>, policy: Option<&Path>) -> anyhow::Re
 
 /// Opens a ledger that is there. A wrong path must not become an empty ledger.
 pub(super) fn open_ledger(data: &Path) -> anyhow::Result<EmbeddedLedger> {
+    let path = ledger_file(data)?;
+    EmbeddedLedger::open(&path).with_context(|| {
+        format!(
+            "open {}; if a process holds it, ask that process: --url http://127.0.0.1:PORT instead of --data; if it \
+             is damaged, `cordon audit verify --chain` names the records",
+            path.display()
+        )
+    })
+}
+
+/// The ledger's file in a data directory, which must be there.
+pub(super) fn ledger_file(data: &Path) -> anyhow::Result<PathBuf> {
     let path = data.join("ledger.redb");
     ensure!(
         path.exists(),
         "there is no ledger at {}; give the --data directory of `cordon serve` or of the handler",
         path.display()
     );
-    EmbeddedLedger::open(&path).with_context(|| {
-        format!(
-            "open {}; if a process holds it, ask that process: --url http://127.0.0.1:PORT instead of --data",
-            path.display()
-        )
-    })
+    Ok(path)
 }
 
 impl Source {

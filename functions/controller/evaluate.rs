@@ -42,8 +42,12 @@ pub struct Evaluation {
 /// When a store cannot be used; nothing is lost, the next evaluation goes on.
 pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerError> {
     let mut done = Evaluation::default();
-    if let Some(spool) = &controller.spool {
-        let _ = spool.drain(controller).await?;
+    if let Some(spool) = &controller.spool
+        && let Err(error) = spool.drain(controller).await
+    {
+        // What waits goes on waiting. A directory that cannot be used must not keep gates from being renewed; and a ledger
+        // that is out of reach says so below.
+        tracing::error!(error = &error as &dyn std::error::Error, "take in the events that wait");
     }
     for _ in 0..ROUNDS_MAX {
         let view = controller.ledger.load(&controller.policy.workload.name, CONSUMED_MAX).await?;

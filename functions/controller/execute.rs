@@ -279,13 +279,25 @@ async fn restore_floor(
     match autoscale::release_floor(&current, autoscale::FLOOR_PROFILE, recorded) {
         Ok(None) => StepResult::Done { recorded: None },
         Ok(Some(body)) => match autoscale::write(&controller.azure.arm, &setting, &body).await {
-            Ok(_) => StepResult::Done { recorded: None },
+            Ok(_) => confirm_restored(controller, &setting, now).await,
             Err(error) => of_arm_error(&error, now),
         },
         Err(error @ autoscale::AutoscaleError::NotOurs { .. }) => {
             failed(FailureCode::NotOurs, &chain(&error))
         }
         Err(error) => failed(FailureCode::Rejected, &chain(&error)),
+    }
+}
+
+/// A floor that stands on after it was given back would cost money until it expires.
+async fn confirm_restored(controller: &Controller, setting: &ResourceId, now: Timestamp) -> StepResult {
+    match autoscale::read(&controller.azure.arm, setting).await {
+        Ok(value) => match autoscale::standing_floor(&value, autoscale::FLOOR_PROFILE, now) {
+            Ok(None) => StepResult::Done { recorded: None },
+            Ok(Some(_)) => failed(FailureCode::Superseded, "read back, our floor is still there"),
+            Err(error) => failed(FailureCode::Rejected, &chain(&error)),
+        },
+        Err(error) => of_arm_error(&error, now),
     }
 }
 

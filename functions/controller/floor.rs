@@ -47,7 +47,7 @@ pub(super) async fn raise(
     }
 }
 
-/// Gives back what was before, if it is still ours.
+/// Gives back what was before, if it is still ours, and reads that back.
 pub(super) async fn restore(
     controller: &Controller,
     (id, compute): (ResourceId, Compute),
@@ -55,9 +55,15 @@ pub(super) async fn restore(
     now: Timestamp,
 ) -> StepResult {
     let arm = &controller.azure.arm;
-    let given = async { floors::read(arm, compute, &id).await?.give_back(arm, recorded).await };
+    let given = async {
+        if floors::read(arm, compute, &id).await?.give_back(arm, recorded).await?.is_none() {
+            return Ok(None);
+        }
+        Ok::<_, FloorError>(floors::read(arm, compute, &id).await?.standing(now))
+    };
     match given.await {
-        Ok(_) => StepResult::Done { recorded: None },
+        Ok(None) => StepResult::Done { recorded: None },
+        Ok(Some(_)) => failed(FailureCode::Superseded, "read back, our floor is still there"),
         Err(error) => ended(&error, now),
     }
 }

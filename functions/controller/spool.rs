@@ -88,7 +88,14 @@ impl Spool {
         for path in waiting.take(TURN_MAX) {
             match read(&path) {
                 Some(item) => {
-                    let _ = controller.ledger.append(&controller.policy.workload.name, &[item]).await?;
+                    match controller.ledger.append(&controller.policy.workload.name, &[item]).await {
+                        // No retry can help it, and those behind it have a claim too.
+                        Err(error @ StoreError::Refused { .. }) => {
+                            put_aside(&path, &error).map_err(out_of_reach)?;
+                            continue;
+                        }
+                        appended => _ = appended?,
+                    }
                     match fs::remove_file(&path) {
                         // Another instance on the same directory appended it too, which changes nothing.
                         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -97,11 +104,7 @@ impl Spool {
                         _ => left += 1,
                     }
                 }
-                None if path.exists() => {
-                    let aside = path.with_extension("refused");
-                    tracing::error!(event.file = %aside.display(), "a file among the waiting events is no event; it was put aside");
-                    fs::rename(&path, &aside).map_err(out_of_reach)?;
-                }
+                None if path.exists() => put_aside(&path, &"it is no event").map_err(out_of_reach)?,
                 None => {}
             }
         }
@@ -110,6 +113,13 @@ impl Spool {
         }
         Ok(left)
     }
+}
+
+/// Out of the way, and not lost: an operator may look at it.
+fn put_aside(path: &Path, why: &dyn std::fmt::Display) -> io::Result<()> {
+    let aside = path.with_extension("refused");
+    tracing::error!(event.file = %aside.display(), "a file among the waiting events was put aside: {why}");
+    fs::rename(path, &aside)
 }
 
 /// Only events: nobody lays an order or an outcome down here.

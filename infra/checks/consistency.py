@@ -409,4 +409,23 @@ def regions(infra):
                 yield f"{name} names the region {region}"
 
 
-CHECKS = [declarations, modules, settings, triggers, roles, heartbeat, login, containers, probes, speakers, tags, regions, headroom, diagrams]
+def demands(infra):
+    """Every demand on the topology names files that are there, and what they are said to hold is in them."""
+    table = infra.read("infra/DECISIONS.md").split("| demand | file | state |", 1)[-1].split("\n\n", 1)[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| ") and "---" not in line]
+    if len(rows) < 30:
+        yield f"DECISIONS.md: {len(rows)} demands were found in the table"
+    for demand, files in rows:
+        named = re.findall(r"`([\w./-]+)`(?: \(`(\w+)`(?:, `(\w+)`)*\))?", files)
+        if not named:
+            yield f"DECISIONS.md: no file for {demand.strip()}"
+        for path, *symbols in named:
+            found = [at for at in (infra.root / "infra" / path, infra.root / path) if at.exists()]
+            if not found:
+                yield f"DECISIONS.md: {path}, for {demand.strip()}, is not there"
+            for symbol in filter(None, symbols):
+                if found and symbol not in found[0].read_text():
+                    yield f"DECISIONS.md: {path} has no {symbol}, for {demand.strip()}"
+
+
+CHECKS = [declarations, modules, settings, triggers, roles, heartbeat, login, containers, probes, speakers, tags, regions, headroom, diagrams, demands]

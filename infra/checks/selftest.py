@@ -10,6 +10,8 @@ from tree import Infra
 from types_check import types
 
 READ = ["infra", "functions", "host.json", "docs/topology.svg", "docs/events.svg", "policy.toml", "shared/simulator/src/scenario.rs", "shared/simulator/src/arm/frontdoor.rs"]
+# Named by the table of demands.
+READ += ["infra/xtask/src/deploy.rs", "shared/simulator/scenarios", "tests/tests/application.rs"]
 
 MAIN = "infra/main.bicep"
 STAMP = "infra/modules/stamp/compute.bicep"
@@ -24,6 +26,7 @@ ALERTS = "infra/modules/controller/alerts.bicep"
 # (check, what is wrong, file, text, text instead)
 FAULTS = [
     ("parse", "a brace is missing", STORE, "  properties: {\n    publicAccess", "  properties: \n    publicAccess"),
+    ("parse", "a parameter file with a value that is none", "infra/parameters/prod.bicepparam", "param stampsToLose = 0", "param stampsToLose = = 0"),
     ("types", "a misspelt property", ORIGINS, "    enabledState: contains", "    enabledSate: contains"),
     ("types", "a misspelt property below another", DOOR, "successfulSamplesRequired: 2", "succesfulSamplesRequired: 2"),
     ("types", "a read-only property is set", DOOR, "    originResponseTimeoutSeconds: 60", "    frontDoorId: 'x'"),
@@ -64,6 +67,8 @@ FAULTS = [
     ("headroom", "N-1 is stated and not sized for", "infra/parameters/prod.bicepparam", "param stampsToLose = 0", "param stampsToLose = 1"),
     ("headroom", "the peak outgrows the stamps", "infra/parameters/dev.bicepparam", "param peakRequestsPerSecond = 600", "param peakRequestsPerSecond = 900"),
     ("diagrams", "the text goes on without its picture", "infra/README.md", "cordon-silent: mail to people", "cordon-silent: mail to somebody"),
+    ("demands", "a demand's file is gone", "infra/DECISIONS.md", "`modules/global/workbook.bicep` | written", "`modules/global/workbooks.bicep` | written"),
+    ("demands", "a demand's file holds it no more", "infra/DECISIONS.md", "(`originAccess`)", "(`originAccesses`)"),
     ("settings", "the epochs have no place", APP, "  CORDON_EPOCHS: epochContainer\n", ""),
     ("settings", "a setting of the application is removed", STAMP, "    CONCURRENCY_MAX: string(concurrencyMax)\n", ""),
     ("settings", "the application reads one more", "infra/application/src/settings.rs", "//! | `PORT` |", "//! | `NEW` | x |\n//! | `PORT` |"),

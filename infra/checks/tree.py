@@ -1,9 +1,12 @@
 """The Bicep files as trees, and how to walk them."""
 
 import re
+from functools import cache
 from pathlib import Path
 
+import tree_sitter_bicep
 from pycep import BicepParser
+from tree_sitter import Language, Parser
 
 
 class Infra:
@@ -12,13 +15,18 @@ class Infra:
     def __init__(self, root):
         self.root = Path(root)
         self.files, self.broken = {}, []
-        parser = BicepParser()
         for file in sorted((self.root / "infra").glob("**/*.bicep")):
             name, text = str(file.relative_to(self.root)), file.read_text()
             try:
-                self.files[name] = (text, parser.parse(text=text))
+                self.files[name] = (text, tree_of(text))
             except Exception as error:  # the parser has no one class for its errors
                 self.broken.append(f"{name}: {' '.join(str(error).split())[:160]}")
+        for file in sorted((self.root / "infra").glob("**/*.bicep*")):
+            text = file.read_text()
+            if file.suffix == ".bicepparam":
+                # The grammar knows no parameter files; their values are those of variables.
+                text = re.sub(r"^param (?=\w+ =)", "var   ", text, flags=re.M)
+            self.broken += [f"{file.relative_to(self.root)}:{fault}" for fault in faults(text)]
 
     def read(self, path):
         """A file of the repository."""
@@ -32,6 +40,27 @@ class Infra:
                     continue
                 if kind is None or resource["type"].lower() == kind.lower():
                     yield name, symbol, resource
+
+
+@cache
+def tree_of(text):
+    """The tree of a text. Kept, since a seeded fault changes one file of all; so nobody may change a tree."""
+    return BicepParser().parse(text=text)
+
+
+@cache
+def faults(text):
+    """Where another grammar, of another project, does not understand a text: line and column."""
+
+    def broken(node):
+        if node.type == "ERROR" or node.is_missing:
+            line, column = node.start_point
+            yield f"{line + 1}:{column + 1}: {'missing' if node.is_missing else 'not understood'}"
+        for child in node.children:
+            if child.has_error or child.is_missing:
+                yield from broken(child)
+
+    return list(broken(Parser(Language(tree_sitter_bicep.language())).parse(text.encode()).root_node))
 
 
 def body(value):

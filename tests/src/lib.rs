@@ -7,5 +7,6 @@ pub mod drills;
 pub mod fakes;
 pub mod fixtures;
 pub mod host_double;
+pub mod peer;
 pub mod simulation;
 pub mod model;

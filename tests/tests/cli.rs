@@ -438,6 +438,23 @@ async fn the_audit_is_read_from_files_and_holds() {
     {
         assert!(verify.out.contains(expected), "lacks {expected:?}:\n{}", verify.out);
     }
+
+    // One byte of the second record, where the file has it. A ledger would not open; who asks what was altered is told.
+    let path = directory.0.join("ledger.redb");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let wanted = b"\"id\":\"0000000002-";
+    let places: Vec<_> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(wanted)).collect();
+    for at in places {
+        bytes[at + 40] ^= 1;
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let chain = run(&[["audit", "verify", "--chain"].as_slice(), &source].concat()).await;
+    assert_eq!(chain.exit, Exit::Failed, "{}{}", chain.out, chain.err);
+    let named: Vec<_> = chain.out.lines().filter(|line| line.starts_with("BROKEN")).collect();
+    assert!(named.len() == 1 && named[0].contains("audit record 2 "), "{}", chain.out);
+    let opened = run(&[["audit", "list"].as_slice(), &source].concat()).await;
+    assert_eq!(opened.exit, Exit::Failed);
+    assert!(opened.err.contains("`cordon audit verify --chain` names the records"), "{}", opened.err);
 }
 
 #[tokio::test]

@@ -198,6 +198,12 @@ async fn with_a_data_directory_events_wait_for_a_lost_ledger_and_outlive_the_pro
     }
     assert_eq!((left, ledger.inbox().len()), (1, 1), "the same event thrice is one");
     assert!(directory.join("noise.refused").exists(), "and what is no event is put aside");
+
+    // A directory that cannot be used keeps nobody from deciding.
+    std::fs::remove_dir_all(&directory).unwrap();
+    std::fs::write(&directory, "a file where the directory was").unwrap();
+    assert!(spool.drain(controller).await.is_err());
+    cordon::controller::evaluate(controller).await.unwrap();
     std::fs::remove_dir_all(&data).unwrap();
 }
 

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test: to panic is to fail")]
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -15,12 +15,17 @@ fn json_of(file: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
+/// The program that is packaged: the tests' own, or the one that `cargo xtask verify` built for the package.
+fn program() -> PathBuf {
+    std::env::var_os("CORDON_PACKAGED").map_or_else(|| built("cordon").unwrap(), PathBuf::from)
+}
+
 fn staged(directory: &Directory, role: &str) {
     let output = Command::new(built("xtask").unwrap())
         .args(["package", "--role", role, "--out"])
         .arg(directory.path())
         .arg("--binary")
-        .arg(built("cordon").unwrap())
+        .arg(program())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -29,6 +29,21 @@ fn no_checker_finds_anything_in_some_worlds() {
     assert!(sum.violations.is_empty(), "replay with simulate --years 0.05 --seed N: {:?}", sum.violations);
 }
 
+/// Seeds of a year in which a checker once complained, kept with what they showed.
+#[test]
+fn seeds_that_were_bad_are_good() {
+    // A standing false alert was the only voice while our own observers were silent: a wrong cordon.
+    let alone_with_a_lie = 5_000_065;
+    // A slow edge location obeyed an older configuration after the newer one. The world was wrong, not the controller.
+    let older_after_newer = [5_000_084, 5_000_095];
+    // Busy locations in the first slice: healthy, the region stepped back from its return for ever.
+    let busy_slice = 6_000_094;
+    for seed in older_after_newer.into_iter().chain([alone_with_a_lie, busy_slice]) {
+        let violations = run(seed, &Options { sample: 64, ..options(1.0) }).violations;
+        assert!(violations.is_empty(), "replay with simulate --years 1 --seed {seed}: {violations:?}");
+    }
+}
+
 #[test]
 fn the_same_seed_is_the_same_run() {
     let told = Options { story: Story::Told, ..options(0.04) };

@@ -9,7 +9,7 @@ param suffix string
 @description('The witness region.')
 param location string
 
-@description('dedicated: one instance, as the embedded ledger needs. flex: Flex Consumption, with the Cosmos DB ledger.')
+@description('dedicated: one instance, always on. flex: Flex Consumption, several instances over the Cosmos DB ledger.')
 @allowed([
   'dedicated'
   'flex'
@@ -184,7 +184,8 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       vnetRouteAllEnabled: true
       ipSecurityRestrictions: concat(publishers, operators)
       ipSecurityRestrictionsDefaultAction: 'Deny'
-      // The ledger and the gates of today's binary. A mount of Azure Files knows keys only.
+      // Orders of the command line, and events that wait while the ledger is out of reach. A mount of Azure Files knows
+      // keys only.
       azureStorageAccounts: {
         cordon: {
           type: 'AzureFiles'

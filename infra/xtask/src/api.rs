@@ -4,18 +4,16 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use crate::Failure;
+use crate::python::Environment;
 use crate::repository::{cargo, run, shown, target};
-use crate::test::{Outcome, Stage, run_stages};
+use crate::stages::{Outcome, Stage, run_stages};
 
 /// Pinned, so that a new release changes no result by itself. MIT.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
-
-/// What pip says when it gets no answer from the package index: it then knows of no version at all.
-const NO_INDEX: &str = "(from versions: none)";
 
 /// Every answer must be one that the document describes, in status, headers, content type and schema. That a valid order
 /// is accepted is not among them: most orders are refused at most moments (409), as they should be.
@@ -39,7 +37,9 @@ pub(crate) fn run_task() -> Result<(), Failure> {
 }
 
 fn operator_api() -> Result<Outcome, Failure> {
-    let Some(program) = schemathesis()? else { return Ok(Outcome::NotRun) };
+    let tools = target().join("api/environment");
+    let Some(tools) = Environment::installed(&tools, SCHEMATHESIS)? else { return Ok(Outcome::NotRun) };
+    let program = tools.program("schemathesis");
     run(&mut cargo(&["build", "-p", "cordon"]))?;
     let data = target().join("api/data");
     let _ = fs::remove_dir_all(&data);
@@ -92,43 +92,6 @@ fn sign_in(line: &str) -> Option<(String, String)> {
     let address = line.split_whitespace().find(|word| word.contains("/sign-in?token="))?;
     let (base, token) = address.split_once("/sign-in?token=")?;
     Some((base.to_owned(), token.to_owned()))
-}
-
-/// The program, in an environment of its own below `target`; none if it cannot be had.
-fn schemathesis() -> Result<Option<PathBuf>, Failure> {
-    let folder = target().join("api/environment");
-    let bin = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });
-    let of = |name: &str| bin.join(format!("{name}{}", env::consts::EXE_SUFFIX));
-    // Written last, so an installation that was broken off is done again.
-    let mark = folder.join("installed.txt");
-    if fs::read_to_string(&mark).is_ok_and(|installed| installed == SCHEMATHESIS) {
-        return Ok(Some(of("schemathesis")));
-    }
-    println!("installing {SCHEMATHESIS} into target/api, once");
-    fs::create_dir_all(target().join("api")).map_err(|error| format!("make target/api: {error}"))?;
-    let mut make = Command::new("python3");
-    make.args(["-m", "venv", "--clear"]).arg(&folder);
-    match make.status() {
-        Ok(status) if status.success() => {}
-        Ok(status) => return Err(format!("{} failed: {status}; is python3-venv installed?", shown(&make))),
-        Err(error) => {
-            println!("python3 cannot be started ({error})");
-            return Ok(None);
-        }
-    }
-    let mut install = Command::new(of("python"));
-    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", SCHEMATHESIS]);
-    let output = install.output().map_err(|error| format!("start {}: {error}", shown(&install)))?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() {
-        fs::write(&mark, SCHEMATHESIS).map_err(|error| format!("write {}: {error}", mark.display()))?;
-        return Ok(Some(of("schemathesis")));
-    }
-    if text.contains(NO_INDEX) {
-        println!("the package index cannot be reached");
-        return Ok(None);
-    }
-    Err(format!("{} failed: {}\n{text}", shown(&install), output.status))
 }
 
 #[cfg(test)]

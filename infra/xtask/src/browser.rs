@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::Failure;
 use crate::repository::{cargo, root, run, shown, target};
-use crate::test::{Outcome, Stage, run_stages};
+use crate::stages::{Outcome, Stage, run_stages};
 
 /// Where Debian, Ubuntu and others put Chromium. `CORDON_CHROMIUM` names another.
 const CHROMIUMS: [&str; 5] = [

@@ -1,6 +1,7 @@
 //! What a Linux program needs at its start, read from its own head: the host's image decides which libraries there are.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, fs};
 
 use crate::Failure;
 
@@ -31,8 +32,17 @@ pub(crate) enum Symbols {
     Kept,
 }
 
+/// How a program that lies in a file is linked.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn linkage_of(program: &Path) -> Result<Linkage, Failure> {
+    let bytes = fs::read(program).map_err(|error| format!("read {}: {error}", program.display()))?;
+    Ok(linkage(&bytes))
+}
+
 /// Reads the head of a program.
-pub(crate) fn linkage(bytes: &[u8]) -> Linkage {
+fn linkage(bytes: &[u8]) -> Linkage {
     if !bytes.starts_with(&MAGIC) {
         return Linkage::Other;
     }
@@ -115,7 +125,7 @@ mod unit_tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn this_test_is_dynamic() {
-        let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let bytes = fs::read(std::env::current_exe().unwrap()).unwrap();
         let dynamic = cfg!(target_env = "gnu") && linkage(&bytes) == Linkage::Dynamic;
         assert!(dynamic || !cfg!(target_env = "gnu"));
     }

@@ -5,8 +5,11 @@ mod api;
 mod browser;
 mod deploy;
 mod elf;
+mod musl;
 mod package;
+mod python;
 mod repository;
+mod stages;
 mod test;
 mod verify;
 
@@ -24,11 +27,10 @@ cargo xtask <task>
   browser [--shots]           an operator's journeys in a real browser; needs node, npm and Chromium
                               (--shots: the README's screenshots into docs/ instead)
   api                         Schemathesis against the operator's API of a drill; needs python3
-  package [options]           stages a function app into target/package
+  package [options]           stages a function app into target/package, with a static, stripped program for x86-64 Linux
       --role controller|stamp which functions (default: controller; stamp: stamp_health alone)
-      --release               builds the release binary and takes it
-      --static                builds it for musl, and refuses one that needs a loader or has symbols
-      --binary PATH           takes this binary
+      --debug | --release     takes a program built for this machine instead: for tests
+      --binary PATH           takes this program instead
       --out DIR               stages there instead
       --with PATH             copies one more file beside it, such as a policy (may be repeated)
   deploy [options]            asks Cordon, previews, deploys infra/ with the Azure CLI

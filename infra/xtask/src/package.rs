@@ -3,19 +3,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::repository::{cargo, root, run, target};
-use crate::{Failure, elf};
+use crate::{Failure, elf, musl};
 
 /// The one function of a stamp: it answers Front Door's probes and holds no rights beyond reading its gate.
 const STAMP_FUNCTIONS: [&str; 1] = ["stamp_health"];
 
 /// The program's name in the package; `host.json` names the same.
 const PROGRAM: &str = "cordon";
-
-/// Where a program runs whatever libraries the machine has.
-const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// What the app will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +23,11 @@ enum Role {
 /// Where the program comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Program {
+    /// Static and stripped: what an app in Azure gets.
+    Static,
+    /// Built for this machine, for tests and for a host that runs here.
     Debug,
     Release,
-    Static,
     Given(PathBuf),
 }
 
@@ -45,16 +43,14 @@ struct Options {
 pub(crate) fn run_task(arguments: &[String]) -> Result<(), Failure> {
     let options = parse(arguments)?;
     let program = match &options.program {
+        Program::Static => musl::built(PROGRAM)?,
         Program::Given(path) => path.clone(),
         Program::Release => built(&["build", "-p", PROGRAM, "--release"], "release")?,
         Program::Debug => built(&["build", "-p", PROGRAM], "debug")?,
-        Program::Static => built_static()?,
     };
-    let bytes = fs::read(&program).map_err(|error| format!("read {}: {error}", program.display()))?;
-    let kind = elf::linkage(&bytes);
-    if options.program == Program::Static {
-        elf::must_be_static_and_stripped(kind)?;
-    }
+    let kind = elf::linkage_of(&program)?;
+    let size =
+        fs::metadata(&program).map_err(|error| format!("look at {}: {error}", program.display()))?.len();
     let package = options.out.unwrap_or_else(|| target().join("package"));
     let functions = stage(&root(), &package, &program, options.role)?;
     for extra in &options.extras {
@@ -62,18 +58,18 @@ pub(crate) fn run_task(arguments: &[String]) -> Result<(), Failure> {
         copy(extra, &package.join(name))?;
     }
     println!("{} with {}: {}", package.display(), functions.len(), functions.join(", "));
-    println!("the program {kind}");
+    println!("the program {kind}; {:.1} MB", size as f64 / 1e6);
     Ok(())
 }
 
 fn parse(arguments: &[String]) -> Result<Options, Failure> {
-    let mut options = Options { role: Role::Controller, program: Program::Debug, extras: vec![], out: None };
+    let mut options = Options { role: Role::Controller, program: Program::Static, extras: vec![], out: None };
     let mut rest = arguments.iter().map(String::as_str);
     while let Some(option) = rest.next() {
         let mut value = || rest.next().ok_or_else(|| format!("{option} needs a value"));
         match option {
             "--release" => options.program = Program::Release,
-            "--static" => options.program = Program::Static,
+            "--debug" => options.program = Program::Debug,
             "--out" => options.out = Some(value()?.into()),
             "--binary" => options.program = Program::Given(value()?.into()),
             "--with" => options.extras.push(value()?.into()),
@@ -93,20 +89,6 @@ fn parse(arguments: &[String]) -> Result<Options, Failure> {
 fn built(arguments: &[&str], profile: &str) -> Result<PathBuf, Failure> {
     run(&mut cargo(arguments))?;
     Ok(target().join(profile).join(format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX)))
-}
-
-/// Built for a target that links everything in. The target is not installed everywhere, and we install nothing unasked.
-fn built_static() -> Result<PathBuf, Failure> {
-    let installed = Command::new("rustup").args(["target", "list", "--installed"]).output();
-    let installed = installed.map_err(|error| format!("start rustup: {error}"))?;
-    if !String::from_utf8_lossy(&installed.stdout).lines().any(|line| line.trim() == STATIC_TARGET) {
-        return Err(format!(
-            "the target {STATIC_TARGET} is not installed: rustup target add {STATIC_TARGET}, and a C compiler for it \
-             (Debian: musl-tools). Without it, --binary takes a program that was built elsewhere"
-        ));
-    }
-    let profile = format!("{STATIC_TARGET}/release");
-    built(&["build", "-p", PROGRAM, "--release", "--target", STATIC_TARGET], &profile)
 }
 
 /// Puts the app together in `package`, which is emptied first, and returns the names of its functions.
@@ -224,6 +206,8 @@ mod unit_tests {
             out: Some("there".into()),
         };
         assert_eq!(parse("--role stamp --binary bin/cordon --with policy.toml --out there"), Ok(stamp));
+        assert_eq!(parse("").map(|options| options.program), Ok(Program::Static));
+        assert_eq!(parse("--debug").map(|options| options.program), Ok(Program::Debug));
         assert_eq!(parse("--release").map(|options| options.program), Ok(Program::Release));
         for wrong in ["--role", "--role witness", "--fast", "controller"] {
             assert!(parse(wrong).is_err(), "{wrong}");

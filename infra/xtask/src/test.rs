@@ -2,28 +2,16 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Instant;
 
 use crate::Failure;
 use crate::repository::{cargo, has_subcommand, run, shown, target};
+use crate::stages::{Outcome, Stage, run_stages};
 
 /// The version that is installed when there is none. Pinned, so that a new release changes no result by itself.
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
 /// What cargo-deny says when it cannot get the advisory database: the network's fault, not ours.
 const NO_DATABASE: [&str; 2] = ["failed to fetch advisory database", "failed to load advisory database"];
-
-/// What became of a stage that did not fail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It ran, and nothing was wrong.
-    Passed,
-    /// Something outside our control was missing. Said aloud, never counted as passed.
-    NotRun,
-}
-
-/// A stage: its name, and what it does.
-pub(crate) type Stage = (&'static str, fn() -> Result<Outcome, Failure>);
 
 /// In order of cost: what fails most often and fastest comes first.
 const STAGES: [Stage; 8] = [
@@ -40,31 +28,6 @@ const STAGES: [Stage; 8] = [
 /// The task.
 pub(crate) fn run_task() -> Result<(), Failure> {
     run_stages(&STAGES)
-}
-
-/// Runs every stage until one fails.
-pub(crate) fn run_stages(stages: &[Stage]) -> Result<(), Failure> {
-    let begun = Instant::now();
-    let mut not_run = Vec::new();
-    for (number, (name, stage)) in stages.iter().enumerate() {
-        println!("\n== {}/{} {name}", number + 1, stages.len());
-        let stage_begun = Instant::now();
-        let outcome = stage().map_err(|failure| format!("stage \"{name}\": {failure}"))?;
-        let word = match outcome {
-            Outcome::Passed => "ok",
-            Outcome::NotRun => {
-                not_run.push(*name);
-                "not run"
-            }
-        };
-        println!("== {name}: {word}, {:.1} s", stage_begun.elapsed().as_secs_f64());
-    }
-    let passed = stages.len() - not_run.len();
-    println!("\n{passed} of {} stages passed in {:.1} s", stages.len(), begun.elapsed().as_secs_f64());
-    if !not_run.is_empty() {
-        println!("not run: {}", not_run.join(", "));
-    }
-    Ok(())
 }
 
 /// A stage that is one command.
@@ -160,19 +123,4 @@ fn cargo_deny() -> Result<CargoDeny, Failure> {
         run(install.arg("--root").arg(&tools))?;
     }
     Ok(CargoDeny::Program(program))
-}
-
-#[cfg(test)]
-mod unit_tests {
-    use super::*;
-
-    #[test]
-    fn the_first_failure_ends_the_run_and_names_its_stage() {
-        let stages: [Stage; 3] = [
-            ("one", || Ok(Outcome::Passed)),
-            ("two", || Err("it broke".to_owned())),
-            ("three", || panic!("reached after a failure")),
-        ];
-        assert_eq!(run_stages(&stages), Err("stage \"two\": it broke".to_owned()));
-    }
 }

@@ -20,7 +20,7 @@ use crate::lint::SafetyRule;
 use crate::notice::{Notice, notices};
 use crate::overriding::Overridable;
 use crate::policy::Policy;
-use crate::state::{Cause, FreezeCause, Stage, StampCase, WorkloadState};
+use crate::state::{Cause, FreezeCause, RampRun, Stage, StampCase, WorkloadState};
 use crate::{Actuator, EvidenceClass, StampId, Timestamp, Verdict};
 
 /// The explanation of one judgement.
@@ -251,9 +251,11 @@ impl<'a> After<'a> {
 
     /// Requests per second that the slice just closed was allowed to bring.
     pub(crate) fn allowed_before(&self, stamp: &StampId) -> f64 {
-        let ramp = self.before.cases.get(stamp).and_then(|case| case.ramp);
+        let Some(before) = self.before.cases.get(stamp) else { return 0.0 };
         let demand = self.state.cases[stamp].demand_rps;
-        ramp.map_or(0.0, |ramp| crate::decide::load_allowed(demand, ramp.slice, self.policy))
+        let allowed =
+            |ramp: RampRun| crate::decide::load_allowed(demand, before.busy_slice, ramp.slice, self.policy);
+        before.ramp.map_or(0.0, allowed)
     }
 
     fn survivors(&self, stamp: &StampId, case: &StampCase) -> Option<Survivors> {

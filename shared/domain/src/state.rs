@@ -150,6 +150,9 @@ pub struct StampCase {
     pub early: Option<ByHand>,
     /// Requests per second before the first symptom: what must be carried.
     pub demand_rps: f64,
+    /// What a slice of its ramp brought when it was too much; none as long as none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy_slice: Option<BusySlice>,
     /// The latest own load samples, the oldest first, at most `LOAD_SAMPLES_MAX`.
     pub load_samples: VecDeque<LoadSample>,
     /// When it last came back, for the stagger and the restore of the floors.
@@ -176,6 +179,17 @@ pub struct Unreadable {
     pub since: Timestamp,
     /// When it was last tried in vain.
     pub tried_at: Timestamp,
+}
+
+/// How much of a stamp's load the edge locations of a slice carry, learnt from a slice that brought more than expected.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BusySlice {
+    /// The slice, in percent of the edge locations.
+    pub percent: u8,
+    /// The share of the stamp's demand that arrived, 0 to 1 and more.
+    pub share: f64,
+    /// When it was seen.
+    pub at: Timestamp,
 }
 
 /// Load samples kept per stamp: at one per 10 s, five minutes.
@@ -610,6 +624,7 @@ impl StampCase {
             by_hand: None,
             early: None,
             demand_rps: 0.0,
+            busy_slice: None,
             load_samples: VecDeque::new(),
             returned_at: None,
         }

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use azure_core::http::headers::HeaderName;
 use cordon::assemble::StoreKind;
 use cordon::drill::{self, Quiet};
-use tests::drills;
+use tests::{drills, peer};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -30,19 +30,7 @@ const HOP_BY_HOP: [&str; 3] = ["connection", "transfer-encoding", "content-lengt
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let Some(program) = arguments.next() else {
-        eprintln!("name the program that reads the audit");
-        return ExitCode::from(2);
-    };
-    match run(&program, arguments.collect()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    peer::run_named("reads the audit", run).await
 }
 
 async fn run(program: &str, arguments: Vec<String>) -> Result<bool, Box<dyn std::error::Error>> {

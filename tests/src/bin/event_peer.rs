@@ -19,8 +19,8 @@ use domain::policy::Speaker;
 use domain::{EvidenceClass, ItemBody};
 use serde_json::{Value, json};
 use tests::fakes::{self, InboxLedger};
-use tests::fixtures;
 use tests::host_double::HostDouble;
+use tests::{fixtures, peer};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -37,19 +37,7 @@ struct Topic {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let Some(program) = arguments.next() else {
-        eprintln!("name the program that publishes");
-        return ExitCode::from(2);
-    };
-    match run(&program, arguments.collect()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    peer::run_named("publishes", run).await
 }
 
 async fn run(program: &str, arguments: Vec<String>) -> Result<bool, Box<dyn std::error::Error>> {

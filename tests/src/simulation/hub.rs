@@ -9,7 +9,7 @@ use domain::state::{Freeze, Pause, StampCase};
 use domain::{GateDocument, Policy, StampId, StoredStep, Timestamp, Transition};
 
 use super::arm::{ArmChange, ArmWorld};
-use super::checkers::{Checker, Claim, Commit, Effected, Moment, Settled, StampTruth, Written, all};
+use super::checkers::{Checker, Claim, Commit, Effected, Moment, StampTruth, Written, all};
 use super::draw::{Seed, mix};
 use super::faults::{Fate, InForce, Port};
 use super::sabotage::Sabotage;
@@ -244,7 +244,12 @@ impl Inner {
     }
 
     /// Looks at the whole, now.
-    pub fn look(&mut self, calm_since: Option<Timestamp>, able_since: Option<Timestamp>, settled: Settled) {
+    pub fn look(
+        &mut self,
+        calm_since: Option<Timestamp>,
+        able_since: Option<Timestamp>,
+        restless: Option<&'static str>,
+    ) {
         let truth = self.stamp_truths();
         let seen = Moment {
             now: self.now(),
@@ -253,7 +258,7 @@ impl Inner {
             truth: &truth,
             calm_since,
             able_since,
-            settled,
+            restless,
             policy: &self.policy,
         };
         let mut found = Found::default();

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use adapters::Ledger;
 use adapters::memory::{MemoryGates, MemoryLedger};
-use domain::state::Stage;
+use domain::state::{Stage, StampCase};
 use domain::{EnabledState, InboxItem, OperationId, Policy, Timestamp, Transition, WorkloadId};
 
-use super::checkers::Settled;
 use super::draw::{About, Seed};
 use super::faults::{Fate, Port, Trouble, TroubleSpan, troubles};
 use super::hub::{Counters, EPOCH, Hub, Violation};
@@ -154,6 +153,8 @@ struct Run<'a> {
     troubled_s: u64,
     duty_s: u64,
     unsettled_s: u64,
+    /// What was not at rest in the last tick.
+    restless: Option<&'static str>,
     settling_max_s: u64,
 }
 
@@ -206,6 +207,7 @@ impl<'a> Run<'a> {
             troubled_s: 0,
             duty_s: 0,
             unsettled_s: 0,
+            restless: None,
             settling_max_s: 0,
         }
     }
@@ -415,13 +417,20 @@ impl<'a> Run<'a> {
             self.duty_s = now_s;
             self.duty(now_s);
         }
-        let settled = self.settled();
+        let restless = self.restless();
         let calm = (now_s > self.disturbed_s).then(|| now(self.disturbed_s));
         let able = (now_s > self.troubled_s).then(|| now(self.troubled_s));
-        self.hub.lock().look(calm, able, settled);
-        if settled == Settled::Yes && calm.is_some() {
+        self.hub.lock().look(calm, able, restless);
+        if let (None, Some(last)) = (restless, self.restless) {
+            let took_s = self.unsettled_s.saturating_sub(self.disturbed_s);
+            self.hub
+                .lock()
+                .tell(&format!("at rest, {took_s} s after the last disturbance; until then {last} not"));
+        }
+        self.restless = restless;
+        if restless.is_none() && calm.is_some() {
             self.settling_max_s = self.settling_max_s.max(self.unsettled_s.saturating_sub(self.disturbed_s));
-        } else if settled == Settled::No {
+        } else if restless.is_some() {
             self.unsettled_s = now_s;
         }
         if !self.is_steady(now_s) {
@@ -429,7 +438,7 @@ impl<'a> Run<'a> {
             return;
         }
         self.awake = false;
-        if settled == Settled::No {
+        if restless.is_some() {
             let doze_s = self.next_timer(now_s).min(now_s + DOZE_MAX_S).max(now_s + TICK_S);
             self.at(doze_s, Event::Stir);
         }
@@ -591,21 +600,24 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn settled(&self) -> Settled {
+    /// What is not at rest yet.
+    fn restless(&self) -> Option<&'static str> {
         let hub = self.hub.lock();
-        let calm = hub.cases.values().all(|case| {
-            case.stage == Stage::Serving
-                && case.floor.is_none()
-                && case.floor_recorded.is_none()
-                && case.first_symptom_at.is_none()
-        });
-        let world = hub.truth.is_settled() && hub.arm.is_idle() && hub.in_force.is_calm();
-        let quiet = hub.freeze.is_none() && hub.pause.is_none() && !hub.cases.is_empty();
-        if calm && world && quiet && self.instances.iter().all(Instance::is_idle) {
-            Settled::Yes
-        } else {
-            Settled::No
-        }
+        let all = |good: fn(&StampCase) -> bool| hub.cases.values().all(good);
+        let rest = [
+            ("no stamp is known:", !hub.cases.is_empty()),
+            ("a stage is", all(|case| case.stage == Stage::Serving)),
+            ("a floor is", all(|case| case.floor.is_none())),
+            ("a floor's record is", all(|case| case.floor_recorded.is_none())),
+            ("a symptom is", all(|case| case.first_symptom_at.is_none())),
+            ("a freeze is", hub.freeze.is_none()),
+            ("a pause is", hub.pause.is_none()),
+            ("an edge or an instance count is", hub.truth.is_settled()),
+            ("ARM is", hub.arm.is_idle()),
+            ("a trouble is", hub.in_force.is_calm()),
+            ("a controller is", self.instances.iter().all(Instance::is_idle)),
+        ];
+        rest.into_iter().find_map(|(what, rests)| (!rests).then_some(what))
     }
 
     /// Every observer will say the same again and nothing is under way, so that the next stretch is known.

@@ -218,11 +218,14 @@ impl Truth {
         self.orders.is_empty() && self.answered.1 == Noticed::Everywhere && self.stamps.iter().all(still)
     }
 
-    /// Front Door finished an operation: each location obeys it in its own time.
+    /// Front Door finished an operation: each location obeys it in its own time, and none goes back to an older
+    /// configuration: one that is slower than a newer one never arrives.
     pub fn origin_changed(&mut self, stamp: usize, enabled: EnabledState, now_s: u64) {
+        let on = enabled == EnabledState::Enabled;
         for (p, pop) in self.pops.iter().enumerate() {
-            let on = enabled == EnabledState::Enabled;
-            self.orders.push((now_s + pop.obeys_s * self.edge_delay, p, stamp, on));
+            let due = now_s + pop.obeys_s * self.edge_delay;
+            self.orders.retain(|(older, at, of, _)| (*at, *of) != (p, stamp) || *older < due);
+            self.orders.push((due, p, stamp, on));
         }
     }
 
@@ -426,5 +429,26 @@ impl Stamp {
     /// What its gated view answers to a request without an address.
     pub fn gated_status(&self, now: Timestamp) -> u16 {
         if gate::lets_in(self.open_percent(now), None) { 200 } else { 503 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seeds 5000084 and 5000095: while the edge was slow an origin was disabled, and enabled again when it was quick.
+    #[test]
+    fn a_location_never_goes_back_to_an_older_configuration() {
+        let mut truth = Truth::new(Seed(1));
+        truth.edge_delay = 5;
+        truth.origin_changed(0, EnabledState::Disabled, 0);
+        truth.edge_delay = 1;
+        truth.origin_changed(0, EnabledState::Enabled, 10);
+        let last_s = truth.orders.iter().map(|(due, ..)| *due).max().unwrap();
+        for now_s in 0..=last_s.max(10_000) {
+            truth.judge(now_s, Timestamp::from_secs(0));
+        }
+        assert!(truth.orders.is_empty());
+        assert!(truth.pops.iter().all(|pop| pop.enabled[0]), "the last order is to enable it");
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::Failure;
 use crate::repository::{cargo, root, run, shown, target};
-use crate::test::Outcome;
+use crate::stages::Outcome;
 
 use super::peers::{exchanges, ours, record_exchanges};
 

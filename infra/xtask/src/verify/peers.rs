@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::node::{Peers, source};
 use crate::Failure;
 use crate::repository::{cargo, run, target};
-use crate::test::Outcome;
+use crate::stages::Outcome;
 
 /// How long a server may take to answer.
 const SERVER_START: Duration = Duration::from_secs(30);

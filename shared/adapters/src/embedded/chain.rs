@@ -1,21 +1,14 @@
 //! The chain of an embedded audit, checked where it lies: each record's text is hashed as it is stored, so that a hundred
 //! thousand records are a matter of a second or two. What does not match is read in full before it is called broken.
 
-use std::num::NonZero;
-use std::thread;
-
-use domain::WorkloadId;
 use domain::audit::AuditRecord;
-use redb::{Database, ReadableDatabase};
 use sha2::{Digest, Sha256};
 
-use super::file::broken;
-use super::ledger::{AUDIT, EmbeddedLedger};
 use crate::StoreError;
 use crate::memory::rules::{self, AUDIT_SCHEMA, LEDGER};
 
 /// Broken places that are named; a file that is wholly something else has as many as records.
-const BROKEN_MAX: usize = 100;
+pub(super) const BROKEN_MAX: usize = 100;
 
 /// What a walk along the chain found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,22 +26,11 @@ pub struct ChainWalk {
 }
 
 /// What one record contributes to the chain.
-struct Link {
+pub(super) struct Link {
     seq: u64,
     previous: String,
     hash: String,
     wrong: Option<String>,
-}
-
-impl EmbeddedLedger {
-    /// Walks the chain of a workload, on every processor.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub async fn walk_chain(&self, workload: &WorkloadId) -> Result<ChainWalk, StoreError> {
-        let workload = workload.clone();
-        self.run(move |database| walk(database, workload.as_str())).await
-    }
 }
 
 /// Checks records that are not in a file of ours, such as the lines of an export, the oldest first. Blank lines count for
@@ -69,60 +51,14 @@ pub fn walk_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> ChainWalk {
     walk
 }
 
-fn walk(database: &Database, workload: &str) -> Result<ChainWalk, StoreError> {
-    let (first, last) = bounds(database, workload)?;
-    let workers = thread::available_parallelism().map_or(1, NonZero::get);
-    let workers = u64::try_from(workers).unwrap_or(1);
-    let share = (last - first + 1).div_ceil(workers).max(1);
-    let parts: Vec<Result<(u64, Vec<Link>), StoreError>> = thread::scope(|scope| {
-        let started: Vec<_> = (0..workers)
-            .map(|worker| {
-                let from = first + worker * share;
-                scope.spawn(move || part(database, workload, from, from.saturating_add(share)))
-            })
-            .collect();
-        let ended = started.into_iter().map(thread::ScopedJoinHandle::join);
-        ended
-            .map(|part| part.unwrap_or_else(|_| Err(rules::unavailable(LEDGER, "a walker stopped"))))
-            .collect()
-    });
-    let mut walk = ChainWalk::default();
-    let mut links = Vec::new();
-    for part in parts {
-        let (bytes, part) = part?;
-        walk.bytes += bytes;
-        links.extend(part);
-    }
-    join(&mut walk, links);
-    Ok(walk)
-}
-
-fn bounds(database: &Database, workload: &str) -> Result<(u64, u64), StoreError> {
-    let transaction = database.begin_read().map_err(failed)?;
-    let table = transaction.open_table(AUDIT).map_err(failed)?;
-    let mut range = table.range((workload, 0)..=(workload, u64::MAX)).map_err(failed)?;
-    let first = range.next().transpose().map_err(failed)?.map(|(key, _)| key.value().1);
-    let last = range.next_back().transpose().map_err(failed)?.map(|(key, _)| key.value().1);
-    let first = first.unwrap_or(1);
-    Ok((first, last.unwrap_or(first)))
-}
-
-fn part(database: &Database, workload: &str, from: u64, until: u64) -> Result<(u64, Vec<Link>), StoreError> {
-    let transaction = database.begin_read().map_err(failed)?;
-    let table = transaction.open_table(AUDIT).map_err(failed)?;
-    let mut links = Vec::new();
-    let mut bytes = 0;
-    for entry in table.range((workload, from)..(workload, until)).map_err(failed)? {
-        let (key, document) = entry.map_err(failed)?;
-        let document = document.value();
-        bytes += u64::try_from(document.len()).unwrap_or(0);
-        links.push(stored_link(key.value().1, document));
-    }
-    Ok((bytes, links))
+/// The link of a record that the store could not even hand out.
+pub(super) fn unread_link(seq: u64, why: &str) -> Link {
+    let wrong = Some(format!("cannot be read: {why}"));
+    Link { seq, previous: String::new(), hash: String::new(), wrong }
 }
 
 /// The link of a stored document: the record in its envelope.
-fn stored_link(seq: u64, document: &[u8]) -> Link {
+pub(super) fn stored_link(seq: u64, document: &[u8]) -> Link {
     let fast = || {
         let parts = members(document)?;
         let [(b"schema", schema), (b"body", body)] = parts.as_slice() else { return None };
@@ -168,10 +104,7 @@ fn in_full(
             };
             Link { seq, previous: record.previous, hash: record.hash, wrong: wrong.map(str::to_owned) }
         }
-        Err(why) => {
-            let wrong = Some(format!("cannot be read: {why}"));
-            Link { seq, previous: String::new(), hash: String::new(), wrong }
-        }
+        Err(why) => unread_link(seq, &why),
     }
 }
 
@@ -249,16 +182,19 @@ fn value_length(text: &[u8]) -> Option<usize> {
     (depth == 0).then_some(at)
 }
 
-/// Holds each link against the one before it.
-fn join(walk: &mut ChainWalk, links: Vec<Link>) {
-    let mut before: Option<(u64, String)> = None;
+/// Holds each link against the one before it. What a broken record names as its hash is not held against the next one.
+pub(super) fn join(walk: &mut ChainWalk, links: Vec<Link>) {
+    let mut before: Option<(u64, Option<String>)> = None;
     for link in links {
         walk.records += 1;
         let follows = match &before {
             // A trimmed ledger starts later; its first record names what it follows.
             None => link.seq != 1 || link.previous.is_empty(),
-            Some((seq, hash)) => link.seq == seq + 1 && (link.previous == *hash || hash.is_empty()),
+            Some((seq, hash)) => {
+                link.seq == seq + 1 && hash.as_ref().is_none_or(|hash| link.previous == *hash)
+            }
         };
+        let is_good = link.wrong.is_none();
         let wrong = match link.wrong {
             Some(wrong) => Some(wrong),
             None if !follows => Some(
@@ -272,19 +208,15 @@ fn join(walk: &mut ChainWalk, links: Vec<Link>) {
         if walk.first.is_none() {
             walk.first = Some((link.seq, link.hash.clone()));
         }
-        before = Some((link.seq, link.hash));
+        walk.last = Some((link.seq, link.hash.clone()));
+        before = Some((link.seq, is_good.then_some(link.hash)));
     }
-    walk.last = before;
-}
-
-fn failed(error: impl Into<redb::Error>) -> StoreError {
-    broken(LEDGER, error)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{Generation, Timestamp};
+    use domain::{Generation, Timestamp, WorkloadId};
 
     fn record(seq: u64, previous: &str) -> AuditRecord {
         AuditRecord {
@@ -349,9 +281,10 @@ mod tests {
                 let walk = walked(&flipped);
                 let named: Vec<u64> = walk.broken.iter().map(|(seq, _)| *seq).collect();
                 let line = line_of(at);
-                let first_number = line == 1 && named.len() > 1;
+                // The first line says where the export starts.
+                let renumbered = line == 1 && named.len() > 1;
                 assert!(
-                    named.first() == Some(&line) || first_number,
+                    named == [line] || renumbered,
                     "byte {at} bit {bit} of line {line}: {:?}",
                     walk.broken
                 );

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::{Builder, Database, ReadableDatabase, TableDefinition};
+use redb::{Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadableDatabase, TableDefinition};
 
 use crate::StoreError;
 use crate::memory::rules::{unavailable, unreadable};
@@ -33,7 +33,8 @@ impl File {
     ) -> Result<Self, StoreError> {
         let opened = Builder::new()
             .set_cache_size(CACHE_BYTES)
-            // Without it, a file that something else has damaged could panic later instead of being reported here.
+            // Without it, a file that something else has damaged could panic later instead of being reported here. Which
+            // record is damaged is told by `examine`.
             .set_check_integrity_on_open(true)
             .create(path);
         let database = opened.map_err(|error| broken(store, error))?;
@@ -59,6 +60,17 @@ impl File {
         let done = tokio::task::spawn_blocking(move || work(&database)).await;
         done.map_err(|stopped| unavailable(store, stopped))?
     }
+}
+
+/// Opens a file to look at what is in it as it lies: nothing is checked, repaired or written, so that what is damaged can
+/// be named, and what may be evidence stays as it is. Reading may panic inside the store where its pages are damaged.
+pub(super) fn open_as_it_is(path: &Path, store: &'static str) -> Result<ReadOnlyDatabase, StoreError> {
+    let opened = Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        // A reader in this mode needs no clean shutdown before it. A process that writes still excludes it.
+        .set_concurrency_mode(ConcurrencyMode::SingleWriter)
+        .open_read_only(path);
+    opened.map_err(|error| broken(store, error))
 }
 
 /// What an error of the file means: damaged is not the same as out of reach.

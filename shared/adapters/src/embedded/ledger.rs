@@ -21,7 +21,7 @@ use crate::{ClaimOutcome, CommitOutcome, Ledger, LedgerView, StoreError};
 
 // Every key begins with the workload. Documents are JSON in an envelope with their schema; the two index tables hold
 // plain numbers, which the file's layout number covers.
-const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
+pub(super) const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 const STEPS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("steps");
 /// Workload, rank, event time, id: the inbox in the order in which it is drained.
 const INBOX: TableDefinition<'_, (&str, u8, i64, &str), &[u8]> = TableDefinition::new("inbox");
@@ -51,14 +51,6 @@ impl EmbeddedLedger {
             lines::catch_up(transaction)
         })
         .map(Self)
-    }
-
-    /// Runs `work` on the file, where it may block.
-    pub(super) async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.0.run(work).await
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod audit;
 mod chain;
+mod examine;
 mod file;
 mod gates;
 mod ledger;
@@ -13,6 +14,7 @@ mod temporary;
 
 pub use audit::EmbeddedAudit;
 pub use chain::{ChainWalk, walk_lines};
+pub use examine::{Examination, examine};
 pub use gates::{EmbeddedGateReader, EmbeddedGates};
 pub use ledger::EmbeddedLedger;
 pub use places::EmbeddedPlaces;

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::harm::{self, Harm, Here};
 use crate::policy::{Policy, RampKind};
-use crate::state::{Cause, RampRun, Stage, StampCase, WindowRun};
+use crate::state::{BusySlice, Cause, RampRun, Stage, StampCase, WindowRun};
 use crate::{EnabledState, EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
 
 use super::leaving::removal_is_allowed;
@@ -289,6 +289,9 @@ pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCas
             if harm_of_step_back(world, stamp, &case, why).exceeds() {
                 return (case, hold(HoldReason::MoreHarm));
             }
+            if why == StepBackReason::TooMuchLoad {
+                case.busy_slice = busy_slice(world, stamp, &case, ramp);
+            }
             return step_back(world, case, why);
         }
         // A doubtful region beats none: with nothing else serving a slice stays as it is, neither closed nor widened.
@@ -362,15 +365,32 @@ fn step_back_reason(
     {
         return Some(StepBackReason::Unobserved);
     }
-    let allowed = load_allowed(case.demand_rps, ramp.slice, world.policy);
+    let allowed = load_allowed(case.demand_rps, case.busy_slice, ramp.slice, world.policy);
     let partial = case.gate != GatePosition::Open;
     (partial && arriving(world, stamp, ramp.since) > allowed).then_some(StepBackReason::TooMuchLoad)
 }
 
-/// Requests per second that a slice may bring before it steps back.
-pub(crate) fn load_allowed(demand_rps: f64, slice: u32, policy: &Policy) -> f64 {
+/// Requests per second that a slice may bring before it steps back: far more than its locations are known to carry. Of
+/// locations that nobody has seen that is their share in number; a slice that brought more before is a surprise only once.
+/// (Healthy, a stamp whose few busy locations lie in its first slice would never come back: simulation, seed 6000094.)
+pub(crate) fn load_allowed(demand_rps: f64, busy: Option<BusySlice>, slice: u32, policy: &Policy) -> f64 {
     let percent = percent_in(policy, slice);
-    demand_rps * f64::from(percent) / 100.0 * policy.ramp.load_factor_max + demand_rps * LOAD_SLACK_SHARE
+    let even = f64::from(percent) / 100.0;
+    let share = match busy {
+        // The slices lie one inside the other: a wider one brings what the busy one does, and its own.
+        Some(busy) if busy.percent <= percent => {
+            even.max(busy.share + f64::from(percent - busy.percent) / 100.0)
+        }
+        _ => even,
+    };
+    demand_rps * (share * policy.ramp.load_factor_max + LOAD_SLACK_SHARE)
+}
+
+/// What is learnt from a slice that brought too much.
+fn busy_slice(world: &World<'_>, stamp: &StampId, case: &StampCase, ramp: RampRun) -> Option<BusySlice> {
+    let share = arriving(world, stamp, ramp.since) / case.demand_rps;
+    let seen = BusySlice { percent: percent_of(world, ramp.slice), share, at: world.as_of() };
+    share.is_finite().then_some(seen)
 }
 
 fn arriving(world: &World<'_>, stamp: &StampId, since: Timestamp) -> f64 {

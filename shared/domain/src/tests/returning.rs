@@ -227,6 +227,41 @@ fn each_slice_steps_back_for_its_reasons() {
     }
 }
 
+/// Seed 6000094 of the simulation: the locations of the first slice carry a quarter of a region's load, and it stepped back
+/// for ever, healthy, with longer and longer windows. What a slice brought once is what its locations carry.
+#[test]
+fn a_slice_of_busy_locations_is_a_surprise_once() {
+    let mut story = first_slice();
+    story.scene(LOST).load_rps = 75.0;
+    story.until(LOST, Stage::Cordoned, 60);
+    let why = StepBackReason::TooMuchLoad;
+    check(&story, LOST, Stage::Cordoned, GatePosition::Closed, &Action::StepBack { why });
+    story.scene(LOST).load_rps = 0.0;
+    story.until(LOST, Stage::Readmitting, 3_000);
+    story.scene(LOST).load_rps = 75.0;
+    for (percent, rps) in [(25, 130.0), (50, 190.0), (100, 300.0)] {
+        story.run(200);
+        assert_eq!(story.case(LOST).gate.percent(), percent, "{:?}", story.case(LOST).stage);
+        story.scene(LOST).load_rps = rps;
+    }
+    story.until(LOST, Stage::Serving, 400);
+}
+
+#[test]
+fn far_more_than_a_busy_slice_brought_before_is_too_much_again() {
+    let mut story = first_slice();
+    story.scene(LOST).load_rps = 75.0;
+    story.until(LOST, Stage::Cordoned, 60);
+    story.scene(LOST).load_rps = 0.0;
+    story.until(LOST, Stage::Readmitting, 3_000);
+    // Three times what it brought, and the slack.
+    story.scene(LOST).load_rps = 239.0;
+    story.run(60);
+    assert_eq!(story.case(LOST).stage, Stage::Readmitting);
+    story.scene(LOST).load_rps = 241.0;
+    story.until(LOST, Stage::Cordoned, 60);
+}
+
 #[test]
 fn a_slice_without_load_goes_on_after_some_patience() {
     let mut story = first_slice();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Checker, Moment, Settled};
+use super::{Checker, Moment};
 
 /// The longest window (4 h), an origin change each way with its settling (two times 40 min), the operators' patience (30
 /// min each for a hold, an approval and an acknowledgement), the ramp and the restore of the floors.
@@ -20,7 +20,7 @@ impl Checker for Convergence {
     }
 
     fn moment(&mut self, seen: &Moment<'_>, found: &mut Vec<String>) {
-        let Some(calm_since) = seen.calm_since.filter(|_| seen.settled == Settled::No) else { return };
+        let (Some(calm_since), Some(restless)) = (seen.calm_since, seen.restless) else { return };
         let calm = seen.now.since(calm_since);
         if calm > SETTLES_WITHIN && self.complained != Some(calm_since) {
             self.complained = Some(calm_since);
@@ -30,7 +30,7 @@ impl Checker for Convergence {
                 .map(|(stamp, case)| format!("{stamp} {:?}, gate {:?}", case.stage, case.gate))
                 .collect();
             found.push(format!(
-                "not at rest {} s after the last disturbance: {}",
+                "{restless} not at rest {} s after the last disturbance: {}",
                 calm.as_secs(),
                 stages.join("; ")
             ));

@@ -136,19 +136,10 @@ pub struct Moment<'a> {
     pub calm_since: Option<Timestamp>,
     /// Since when every instance could have worked.
     pub able_since: Option<Timestamp>,
-    /// Everything serves, and nothing of ours is under way.
-    pub settled: Settled,
+    /// What is not at rest yet; none when everything serves and nothing of ours is under way.
+    pub restless: Option<&'static str>,
     /// The policy.
     pub policy: &'a Policy,
-}
-
-/// Whether the whole is at rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// Fully serving, nothing under way.
-    Yes,
-    /// Not yet.
-    No,
 }
 
 /// Says what is wrong. Every method has the empty answer as its default.
