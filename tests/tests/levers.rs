@@ -38,7 +38,10 @@ async fn each_kind_of_compute_is_enlarged_by_its_own_lever() {
 /// The databases' throughput is no stamp's: one setting, raised once, and given back when all serve again.
 #[tokio::test]
 async fn the_throughput_of_the_databases_is_raised_for_a_cordon_and_given_back() {
-    let mut options = drills::options(drills::lever(ComputeKind::AppService));
+    let mut scenario = drills::lever(ComputeKind::AppService);
+    // An alert that stands for hours keeps its region suspect, and what was enlarged as it is.
+    scenario.alerts.clear();
+    let mut options = drills::options(scenario);
     options.policy.throughput = vec![drills::throughput(12_000)];
     let run = drills::run(&options).await;
     assert!(run.report.audit.chain_holds);

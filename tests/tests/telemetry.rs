@@ -9,6 +9,8 @@ use adapters::azure::credential::IdentityEnvironment;
 use adapters::faulty::{Fault, FaultSwitch};
 use axum::extract::Path;
 use cordon::assemble::{self, ClockKind, ControllerSettings, StoreKind};
+use cordon::edge::Page;
+use cordon::page::OperatorPage;
 use cordon::telemetry::{Telemetry, TelemetrySettings};
 use serde_json::{Value, json};
 use tests::fixtures;
@@ -177,7 +179,8 @@ async fn a_ledger_that_refuses_everything_for_minutes_is_told_by_the_page_the_lo
     let listening =
         tracing::subscriber::set_default(tracing_subscriber::registry().with(telemetry.layer()).with(lines));
     let faults = FaultSwitch::new();
-    let app = assemble::controller(&settings(faults.clone()), None).unwrap();
+    let page: Arc<dyn Page> = Arc::new(OperatorPage::reading_only());
+    let app = assemble::controller(&settings(faults.clone()), Some(page)).unwrap();
     let mut host = HostDouble::in_process(app).await.unwrap();
     host.set_clock("2026-03-10T09:40:00Z");
     host.timer("evaluate_timer").await.unwrap();
