@@ -12,7 +12,7 @@ use crate::alternatives::{Rejected, WhyNot, rejected};
 use crate::assess::{Condition, Rule};
 use crate::capacity::{Share, ready_instances, shares_without};
 use crate::counterfactual::{Change, Counterfactual, nearest};
-use crate::decide::{Action, Decision, HoldReason, Situation, StepBackReason, WaitReason, is_lost};
+use crate::decide::{Action, Decision, HoldReason, Situation, StepBackReason, WaitReason, takes_nothing};
 use crate::evidence::Discount;
 use crate::harm::{self, Harm};
 use crate::judge::Judgement;
@@ -179,7 +179,7 @@ impl<'a> After<'a> {
 
     pub(crate) fn shares_without(&self, stamp: &StampId) -> BTreeMap<StampId, Share> {
         let lost = |other: &StampId| {
-            self.decision.assessments.get(other).is_some_and(|found| is_lost(found, self.state.as_of))
+            self.decision.assessments.get(other).is_some_and(|found| takes_nothing(found, self.state.as_of))
         };
         let out = self
             .state

@@ -475,9 +475,13 @@ fn obey_about(case: &mut StampCase, command: &Command, as_of: Timestamp, policy:
         Order::Approve { .. } => {
             return refused("no cordon of that generation awaits approval; it may have passed");
         }
-        Order::Cordon { .. } | Order::Readmit { .. } => return by_hand(case, command, as_of, &what),
+        Order::Cordon { .. } | Order::Readmit { .. } => return by_hand(case, command, as_of, policy),
         Order::Override { rule, generation, .. } => {
             return set_aside(case, command, (*rule, *generation), as_of, policy);
+        }
+        // What was not used up cannot be reset: a wrong button would allow a third cordon in a day.
+        Order::Acknowledge { .. } if !case.has_spent_budget(as_of, policy) => {
+            return refused("its budget of automatic cordons is not spent; nothing waits for this");
         }
         _ => case.acknowledged = true,
     }
@@ -505,8 +509,9 @@ fn set_aside(
 }
 
 /// Out or in by hand: noted in the case; the ruling asks what speaks against it.
-fn by_hand(case: &mut StampCase, command: &Command, as_of: Timestamp, what: &str) -> FoldNote {
+fn by_hand(case: &mut StampCase, command: &Command, as_of: Timestamp, policy: &Policy) -> FoldNote {
     let (by, reason) = (&command.by, &command.reason);
+    let what = crate::explain::order(&command.order);
     let refused = |why: &str| FoldNote::OrderRefused { text: format!("{by} ordered {what}: {why}") };
     let order = ByHand { by: by.clone(), reason: reason.clone(), at: as_of };
     match (&command.order, case.stage) {
@@ -517,7 +522,7 @@ fn by_hand(case: &mut StampCase, command: &Command, as_of: Timestamp, what: &str
         (_, Stage::Serving | Stage::Suspect) if case.by_hand.is_some() => case.by_hand = None,
         (_, Stage::Cordoned | Stage::Proving) => {
             case.early = Some(order);
-            case.acknowledged = true;
+            case.acknowledged |= case.has_spent_budget(as_of, policy);
         }
         _ => return refused("it is not out of rotation"),
     }

@@ -12,6 +12,7 @@ use crate::facts::{CapacityFacts, EnabledState, GatedView, LoadFacts, OriginFact
 use crate::gate::GatePosition;
 use crate::modes::{ModeCause, OrderedMode};
 use crate::overriding::{Overridable, Override};
+use crate::policy::Policy;
 use crate::quota::QuotaShort;
 use crate::throughput::{HeldThroughput, ThroughputFacts};
 use crate::{
@@ -181,13 +182,13 @@ pub struct Unreadable {
     pub tried_at: Timestamp,
 }
 
-/// How much of a stamp's load the edge locations of a slice carry, learnt from a slice that brought more than expected.
+/// What the edge locations of a slice carry, learnt from a slice that brought more than expected.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BusySlice {
     /// The slice, in percent of the edge locations.
     pub percent: u8,
-    /// The share of the stamp's demand that arrived, 0 to 1 and more.
-    pub share: f64,
+    /// Requests per second that arrived.
+    pub rps: f64,
     /// When it was seen.
     pub at: Timestamp,
 }
@@ -561,6 +562,13 @@ impl WorkloadState {
 }
 
 impl StampCase {
+    /// Whether as many automatic cordons as the policy allows fall into its span: only a person ends that.
+    pub fn has_spent_budget(&self, as_of: Timestamp, policy: &Policy) -> bool {
+        let span = policy.budget.span.get();
+        let used = self.auto_cordons.iter().filter(|at| as_of.since(**at) < span).count();
+        used >= usize::try_from(policy.budget.cordons_max).unwrap_or(usize::MAX)
+    }
+
     /// A stamp that was gone and is back: what it was out for holds, its memory too. What was only decided is not done any
     /// more, and a window starts anew.
     #[must_use]

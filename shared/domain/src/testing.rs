@@ -24,7 +24,7 @@ use crate::{
 pub(crate) const TICK_S: u64 = 10;
 
 /// Regions of the stamps, in order; a stamp is named like its region.
-pub(crate) const STAMPS: [&str; 3] = ["eastus2", "centralus", "westus"];
+pub(crate) const STAMPS: [&str; 4] = ["eastus2", "centralus", "westus", "westeurope"];
 
 /// The policy that ships.
 pub(crate) fn shipped() -> Policy {

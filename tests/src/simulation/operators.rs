@@ -67,9 +67,7 @@ pub fn duty(
 }
 
 fn needs_acknowledgement(case: &StampCase, policy: &Policy, now: Timestamp) -> bool {
-    let span = policy.budget.span.get();
-    let used = case.auto_cordons.iter().filter(|at| now.since(**at) < span).count();
-    !case.acknowledged && used >= usize::try_from(policy.budget.cordons_max).unwrap_or(usize::MAX)
+    !case.acknowledged && case.has_spent_budget(now, policy)
 }
 
 fn item(id: &str, now: Timestamp, order: Order) -> InboxItem {

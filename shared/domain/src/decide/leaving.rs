@@ -186,9 +186,7 @@ fn may_cordon(world: &World<'_>, stamp: &StampId, case: &StampCase, cause: Cause
     is_slow_enough(world, stamp, case)?;
     let as_of = world.as_of();
     let approved = case.approval.is_some();
-    let span = world.policy.budget.span.get();
-    let used = case.auto_cordons.iter().filter(|at| as_of.since(**at) < span).count();
-    if used >= usize::try_from(world.policy.budget.cordons_max).unwrap_or(usize::MAX) && !approved {
+    if case.has_spent_budget(as_of, world.policy) && !approved {
         return Err(HoldReason::BudgetSpent);
     }
     crate::shadow::hold_of(world.mode(cause)).map_or(Ok(()), Err)

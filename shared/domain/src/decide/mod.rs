@@ -19,7 +19,7 @@ use crate::{FIRST_EPOCH, GateDocument, StampId, StoredStep, Timestamp};
 
 pub(crate) use returning::load_allowed;
 use world::World;
-pub(crate) use world::is_lost;
+pub(crate) use world::takes_nothing;
 
 /// What the gate store said of one gate in this evaluation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

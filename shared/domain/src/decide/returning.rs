@@ -196,19 +196,13 @@ fn harm_of_step_back(world: &World<'_>, stamp: &StampId, case: &StampCase, why: 
 }
 
 fn may_return_early(world: &World<'_>, stamp: &StampId, case: &StampCase) -> bool {
-    let budget_spent = budget_is_spent(world, case) && !case.acknowledged;
+    let budget_spent = case.has_spent_budget(world.as_of(), world.policy) && !case.acknowledged;
     !world.is_paused()
         && case.by_hand.is_none()
         && !crate::capacity::is_draining(world.state, stamp)
         && world.gate_permission(stamp).is_ok()
         && !budget_spent
         && may_readmit(world).is_ok()
-}
-
-fn budget_is_spent(world: &World<'_>, case: &StampCase) -> bool {
-    let span = world.policy.budget.span.get();
-    let used = case.auto_cordons.iter().filter(|at| world.as_of().since(**at) < span).count();
-    used >= usize::try_from(world.policy.budget.cordons_max).unwrap_or(usize::MAX)
 }
 
 fn enable_origin(world: &World<'_>, stamp: &StampId, mut case: StampCase) -> (StampCase, Ruling) {
@@ -257,7 +251,7 @@ fn may_return(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Result<()
     if case.by_hand.is_some() && case.early.is_none() {
         return Err(hold(HoldReason::Operator));
     }
-    if budget_is_spent(world, case) && !case.acknowledged {
+    if case.has_spent_budget(world.as_of(), world.policy) && !case.acknowledged {
         return Err(hold(HoldReason::NeedsAcknowledgement));
     }
     may_readmit(world).map_err(hold)?;
@@ -290,7 +284,8 @@ pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCas
                 return (case, hold(HoldReason::MoreHarm));
             }
             if why == StepBackReason::TooMuchLoad {
-                case.busy_slice = busy_slice(world, stamp, &case, ramp);
+                let (percent, rps) = (percent_of(world, ramp.slice), arriving(world, stamp, ramp.since));
+                case.busy_slice = Some(BusySlice { percent, rps, at: world.as_of() });
             }
             return step_back(world, case, why);
         }
@@ -375,22 +370,18 @@ fn step_back_reason(
 /// (Healthy, a stamp whose few busy locations lie in its first slice would never come back: simulation, seed 6000094.)
 pub(crate) fn load_allowed(demand_rps: f64, busy: Option<BusySlice>, slice: u32, policy: &Policy) -> f64 {
     let percent = percent_in(policy, slice);
-    let even = f64::from(percent) / 100.0;
-    let share = match busy {
-        // The slices lie one inside the other: a wider one brings what the busy one does, and its own.
+    let even = demand_rps * f64::from(percent) / 100.0;
+    let slack = demand_rps * LOAD_SLACK_SHARE;
+    // The slices lie one inside the other: a wider one brings what the busy one does, and its own.
+    let expected = match busy {
         Some(busy) if busy.percent <= percent => {
-            even.max(busy.share + f64::from(percent - busy.percent) / 100.0)
+            even.max(busy.rps + demand_rps * f64::from(percent - busy.percent) / 100.0)
         }
         _ => even,
     };
-    demand_rps * (share * policy.ramp.load_factor_max + LOAD_SLACK_SHARE)
-}
-
-/// What is learnt from a slice that brought too much.
-fn busy_slice(world: &World<'_>, stamp: &StampId, case: &StampCase, ramp: RampRun) -> Option<BusySlice> {
-    let share = arriving(world, stamp, ramp.since) / case.demand_rps;
-    let seen = BusySlice { percent: percent_of(world, ramp.slice), share, at: world.as_of() };
-    share.is_finite().then_some(seen)
+    // A narrower one brings no more than the busy one did.
+    let seen = busy.map_or(0.0, |busy| busy.rps);
+    (expected * policy.ramp.load_factor_max).max(seen) + slack
 }
 
 fn arriving(world: &World<'_>, stamp: &StampId, since: Timestamp) -> f64 {

@@ -19,6 +19,9 @@ use super::{Action, GateRead, HoldReason, Ruling, Situation, WaitReason};
 /// of the observer.
 const DOWN_AFTER: Duration = Duration::from_secs(10);
 
+/// Share of the edge locations' probes from which a stamp takes over nothing: most of its clients are elsewhere.
+const DROPPED_SHARE: f64 = 0.5;
+
 /// Chance below which a row of good probes is no luck.
 const LUCK: f64 = 0.05;
 
@@ -38,7 +41,7 @@ pub(super) const fn act(action: Action) -> Ruling {
 }
 
 /// Failing by a rule, or dead by our own probes right now and not merely full: it carries nothing.
-pub(crate) fn is_lost(assessment: &Assessment, as_of: Timestamp) -> bool {
+pub(super) fn is_lost(assessment: &Assessment, as_of: Timestamp) -> bool {
     if matches!(assessment.condition, Condition::Failing { cause: Cause::HardLoss, .. }) {
         return true;
     }
@@ -47,6 +50,12 @@ pub(crate) fn is_lost(assessment: &Assessment, as_of: Timestamp) -> bool {
     direct.verdict == Verdict::Unhealthy
         && long_enough
         && !matches!(assessment.condition, Condition::Overloaded { .. })
+}
+
+/// Lost, or dropped by most edge locations, whatever our own probes say: no load that moves arrives there, and its own has
+/// moved already. (Simulation, seed 7000019.)
+pub(crate) fn takes_nothing(assessment: &Assessment, as_of: Timestamp) -> bool {
+    is_lost(assessment, as_of) || harm::moved_by_front_door(assessment) >= DROPPED_SHARE
 }
 
 /// One view of everything a ruling needs.
@@ -186,29 +195,33 @@ impl World<'_> {
             .count()
     }
 
-    /// What each survivor would carry without `stamp`. What is lost is none, whether it was taken out or not.
+    /// What each survivor would carry without `stamp`. What takes nothing is none, whether it was taken out or not.
     pub(super) fn shares_without(&self, stamp: &StampId) -> BTreeMap<StampId, Share> {
         let out: BTreeSet<StampId> = self
             .state
             .cases
             .iter()
             .filter(|(other, case)| {
-                *other == stamp || case.decided_at.is_some() || is_lost(self.assessment(other), self.as_of())
+                *other == stamp
+                    || case.decided_at.is_some()
+                    || takes_nothing(self.assessment(other), self.as_of())
             })
             .map(|(other, _)| other.clone())
             .collect();
         capacity::shares_without(self.state, &out, self.policy)
     }
 
-    /// Whether every survivor can carry its share now, with the 5 % of S2 on top.
+    /// Whether every survivor can carry its share now, with the 5 % of S2 on top. Where there is none, nothing is ready.
     pub(super) fn survivors_are_ready(&self, stamp: &StampId) -> bool {
-        self.shares_without(stamp).values().all(Share::is_ready)
+        let shares = self.shares_without(stamp);
+        !shares.is_empty() && shares.values().all(Share::is_ready)
     }
 
     /// Whether waiting can make them ready, as far as is known.
     pub(super) fn survivors_can_become_ready(&self, stamp: &StampId) -> bool {
         let shares = self.shares_without(stamp);
-        shares.values().all(|share| share.is_ready() || share.can_become_ready(self.policy))
+        let can = |share: &Share| share.is_ready() || share.can_become_ready(self.policy);
+        !shares.is_empty() && shares.values().all(can)
     }
 
     /// Share of the stamp's load that the survivors can take now, beyond what they carry without it, with the 5 % of S2
@@ -231,13 +244,15 @@ impl World<'_> {
     pub(super) fn survivors_have_room(&self, stamp: &StampId, more: f64) -> bool {
         let stays = 1.0 - harm::moved_by_front_door(self.assessment(stamp));
         let moved = BTreeMap::from([(stamp, self.case(stamp).demand_rps * more * stays)]);
-        let survivors = self.others_serving(stamp);
+        let mut survivors = self.others_serving(stamp);
+        survivors.retain(|survivor| !takes_nothing(self.assessment(survivor), self.as_of()));
         let parts = capacity::spread(self.state, &moved, &survivors, self.policy);
-        survivors.iter().all(|survivor| {
-            let ready = capacity::ready_rps(self.state, survivor, self.policy).unwrap_or(0.0);
-            let arrives = self.state.load.get(*survivor).map_or(0.0, |load| load.requests_per_second);
-            arrives + parts.get(survivor).copied().unwrap_or(0.0) <= ready / crate::lint::S2_MARGIN
-        })
+        !survivors.is_empty()
+            && survivors.iter().all(|survivor| {
+                let ready = capacity::ready_rps(self.state, survivor, self.policy).unwrap_or(0.0);
+                let arrives = self.state.load.get(*survivor).map_or(0.0, |load| load.requests_per_second);
+                arrives + parts.get(survivor).copied().unwrap_or(0.0) <= ready / crate::lint::S2_MARGIN
+            })
     }
 
     /// What arrives at survivors that are full beyond what is ready there, as a share of the stamp's load, 0 to 1; none

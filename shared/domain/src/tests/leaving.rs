@@ -262,6 +262,36 @@ fn the_next_slice_goes_only_when_the_last_one_has_arrived_and_left_room() {
     assert_eq!(story.case(LOST).gate, GatePosition::Slice(10), "{:?}", story.action(LOST));
 }
 
+/// Seed 7000019 of the simulation: Front Door had dropped one region, whose direct probes were well, and its clients filled
+/// another over its error budget. That one was taken out, since the first was thought to have room.
+#[test]
+fn a_region_that_front_door_has_dropped_takes_over_nothing() {
+    let mut story = Story::calm(4);
+    for survivor in [OTHER, "westus", "westeurope"] {
+        story.scene(survivor).ready = 3;
+    }
+    story.scene("westus").edge = Some(100);
+    story.scene("westus").load_rps = 0.0;
+    story.run(60);
+    story.scene(LOST).direct = Direct::Errors(4);
+    story.scene(LOST).traffic = Some(20);
+    story.until(LOST, Stage::Evacuating, 400);
+    story.run(900);
+    assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Open, "{:?}", story.action(LOST));
+    // Its probes are well again: now it can.
+    story.scene("westus").edge = Some(0);
+    story.scene("westus").load_rps = 300.0;
+    story.until(LOST, Stage::Cordoned, 400);
+}
+
+#[test]
+fn where_front_door_has_dropped_every_other_region_nothing_goes() {
+    let mut story = gray();
+    story.scene(OTHER).edge = Some(100);
+    story.run(1_500);
+    assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Open, "{:?}", story.action(LOST));
+}
+
 #[test]
 fn at_the_deadline_nothing_goes_where_it_would_sink_the_survivor() {
     let mut story = gray();

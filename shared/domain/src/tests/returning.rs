@@ -247,6 +247,40 @@ fn a_slice_of_busy_locations_is_a_surprise_once() {
     story.until(LOST, Stage::Serving, 400);
 }
 
+/// Seed 7000009 of the simulation: Front Door lost a region minutes before anybody said so. Its clients were gone by then, and
+/// "no demand" was what its floor, its survivors and the slices of its return were measured by.
+#[test]
+fn clients_who_left_before_the_first_symptom_are_still_its_demand() {
+    let mut story = Story::calm(2);
+    story.run(120);
+    story.scene(LOST).load_rps = 0.0;
+    story.run(90);
+    lose(&mut story, LOST);
+    story.until(LOST, Stage::Cordoned, 300);
+    let demand = story.case(LOST).demand_rps;
+    assert!((demand - 300.0).abs() < 1.0, "{demand} requests/s");
+}
+
+#[test]
+fn where_no_demand_is_known_each_slice_is_a_surprise_once() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).load_rps = 0.0;
+    story.run(600);
+    lose(&mut story, LOST);
+    story.until(LOST, Stage::Cordoned, 300);
+    assert!(story.case(LOST).demand_rps < 1.0, "{}", story.case(LOST).demand_rps);
+    heal(&mut story, LOST);
+    let mut steps_back = 0;
+    while story.case(LOST).stage != Stage::Serving {
+        let before = story.case(LOST).stage;
+        story.tick();
+        steps_back += u32::from(before == Stage::Readmitting && story.case(LOST).stage == Stage::Cordoned);
+        let gate = f64::from(story.in_force(&LOST.into()).percent());
+        story.scene(LOST).load_rps = 3.0 * gate;
+        assert!(steps_back <= 3, "each slice may surprise once");
+    }
+}
+
 #[test]
 fn far_more_than_a_busy_slice_brought_before_is_too_much_again() {
     let mut story = first_slice();
@@ -338,6 +372,25 @@ fn after_the_second_cordon_of_a_day_only_an_acknowledgement_lets_it_return() {
     story.order(Order::Acknowledge { stamp: LOST.into() });
     story.until(LOST, Stage::Serving, 1_200);
     assert_eq!(story.case(LOST).auto_cordons.len(), 0, "the budget is reset");
+}
+
+/// Seed 7000022 of the simulation: an operator acknowledged by mistake after the first cordon, and a third one followed.
+#[test]
+fn an_acknowledgement_of_a_budget_that_is_not_spent_resets_nothing() {
+    for order in [Order::Acknowledge { stamp: LOST.into() }, Order::Readmit { stamp: LOST.into() }] {
+        let mut story = cordoned_under(hurried(), 2);
+        story.order(order);
+        heal(&mut story, LOST);
+        story.until(LOST, Stage::Serving, 1_200);
+        assert_eq!(story.case(LOST).auto_cordons.len(), 1, "one was made, and counts");
+        story.run(120);
+        lose(&mut story, LOST);
+        story.until(LOST, Stage::Cordoned, 300);
+        assert_eq!(story.case(LOST).auto_cordons.len(), 2);
+        heal(&mut story, LOST);
+        story.run(1_800);
+        check(&story, LOST, Stage::Proving, GatePosition::Closed, &held(HoldReason::NeedsAcknowledgement));
+    }
 }
 
 #[test]

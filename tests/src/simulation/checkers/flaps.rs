@@ -23,7 +23,12 @@ impl Checker for Flaps {
         for (stamp, case) in &state.cases {
             let Some(before) = seen.before.get(stamp) else { continue };
             let cordons = self.cordons.entry(stamp.clone()).or_default();
-            if before.acknowledged && case.stage == Stage::Serving && before.stage != Stage::Serving {
+            // It may come in the very moment of the return.
+            let order = format!("ordered the return of {stamp} although its budget is spent");
+            let now = seen.transition.audit.iter().flat_map(|record| &record.because);
+            let acknowledged = before.acknowledged
+                || now.into_iter().any(|line| line.contains(&order) && !line.starts_with("refused"));
+            if acknowledged && case.stage == Stage::Serving && before.stage != Stage::Serving {
                 // An operator looked at it: that resets the budget.
                 cordons.clear();
             }
