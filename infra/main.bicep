@@ -112,12 +112,13 @@ param cordonImage string
 ])
 param controllerPlan string = 'dedicated'
 
-@description('What Cordon may enlarge: the levers of the stamps\' compute. The stamps of these templates are App Service; name another where yours are VM scale sets, AKS agent pools or Container Apps, and Cordon\'s roles get exactly its actions.')
+@description('What Cordon may enlarge: the levers of the stamps\' compute. The stamps of these templates are App Service; name another where yours are VM scale sets, AKS agent pools or Container Apps, and Cordon\'s roles get exactly its actions. Add throughput where the policy lists databases or containers under [[throughput]].')
 @allowed([
   'appService'
   'scaleSet'
   'agentPool'
   'containerApp'
+  'throughput'
 ])
 param levers array = [
   'appService'
@@ -507,10 +508,13 @@ module globalRights 'modules/controller/rights.bicep' = {
   scope: globalGroup
   params: {
     principalId: controllerIdentity.outputs.principalId
-    roleIds: [
+    // The workload's account is here, so the lever of its throughput is as well.
+    roleIds: concat([
       roles.outputs.observerRoleId
       roles.outputs.edgeRoleId
-    ]
+    ], contains(levers, 'throughput') ? [
+      roles.outputs.capacityRoleId
+    ] : [])
   }
 }
 

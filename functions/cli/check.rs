@@ -53,6 +53,9 @@ pub(super) async fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result
         ("Capacity", capacity(&policy)),
         ("Told again", reminders(&policy)),
     ];
+    if !policy.throughput.is_empty() {
+        parts.insert(3, ("Throughput", throughput(&policy)));
+    }
     if let Some(state) = topology::state(args.data.as_deref(), args.url.as_deref(), &policy).await? {
         let (lines, more) = topology::explained(&state, &policy);
         parts.push(("With the stamps that are there", lines));
@@ -76,6 +79,21 @@ pub(super) async fn run(args: &CheckArgs, out: &mut dyn Write) -> anyhow::Result
         }
     }
     Ok(Exit::Done)
+}
+
+fn throughput(policy: &Policy) -> Vec<String> {
+    let levers = policy.throughput.iter().map(|lever| {
+        format!(
+            "while a stamp is out {} may have {} RU/s in every region, or as much of it as is there at once",
+            lever.resource, lever.maximum
+        )
+    });
+    let rest = policy.capacity.restore_after;
+    levers
+        .chain([format!(
+            "given back {rest} after the last stamp serves again, if nobody changed it meanwhile; billed by the hour until then"
+        )])
+        .collect()
 }
 
 fn leaving(policy: &Policy) -> Vec<String> {

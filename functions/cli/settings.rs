@@ -339,6 +339,17 @@ fn components(environment: &Environment) -> anyhow::Result<Vec<ComponentCheck>> 
 
 fn peers(environment: &Environment, own: &str) -> anyhow::Result<Vec<Peer>> {
     let peers = pairs(environment, "CORDON_PEERS")?;
+    // Each peer is shown the stamps' key.
+    let in_the_clear = |url: &str| {
+        !url.starts_with("https://")
+            && !url.starts_with("http://127.0.0.1:")
+            && !url.starts_with("http://[::1]:")
+    };
+    if let Some((stamp, url)) = peers.iter().find(|(_, url)| in_the_clear(url)) {
+        bail!(
+            "CORDON_PEERS has {stamp}={url}: write https://, or everybody on the way reads the stamps' key"
+        );
+    }
     // One list for all stamps is easier to deploy; nobody is his own peer.
     Ok(peers
         .into_iter()

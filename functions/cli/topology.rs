@@ -36,6 +36,7 @@ pub(super) async fn state(
 pub(super) fn explained(state: &WorkloadState, policy: &Policy) -> (Vec<String>, Vec<String>) {
     let mut lines = Vec::new();
     let mut warned = Vec::new();
+    throughput(state, policy, &mut lines, &mut warned);
     let stamps = state.cases.len();
     lines.push(leaving(stamps, policy));
     if stamps <= usize::try_from(policy.capacity.regions_min).unwrap_or(usize::MAX) {
@@ -82,6 +83,27 @@ pub(super) fn explained(state: &WorkloadState, policy: &Policy) -> (Vec<String>,
         }));
     }
     (lines, warned)
+}
+
+/// What the listed settings are at, and whether raising them comes to anything.
+fn throughput(state: &WorkloadState, policy: &Policy, lines: &mut Vec<String>, warned: &mut Vec<String>) {
+    for lever in &policy.throughput {
+        let (name, wanted) = (&lever.resource, lever.maximum);
+        let Some(facts) = state.throughput.get(name) else {
+            warned.push(format!("the throughput of {name} could not be read yet: it would not be raised"));
+            continue;
+        };
+        lines.push(format!("the autoscale maximum of {name} is {} RU/s", facts.maximum));
+        if let Some(instant) = facts.instant.filter(|instant| *instant < wanted) {
+            warned.push(format!(
+                "{name} may be raised to {wanted} RU/s by the policy, and {instant} are there at once: more would split partitions \
+                 for hours, and is not asked for"
+            ));
+        }
+        if facts.maximum >= wanted {
+            warned.push(format!("{name} has {} RU/s already: it would not be raised", facts.maximum));
+        }
+    }
 }
 
 /// How soon a stamp is out, and whether its origin follows.

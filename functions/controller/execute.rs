@@ -14,7 +14,7 @@ use domain::{
 };
 
 use super::evaluate::Evaluation;
-use super::{Controller, ControllerError, epoch, floor};
+use super::{Controller, ControllerError, epoch, floor, throughput};
 
 /// Wait after an actuator could not be reached.
 const UNREACHABLE_WAIT: Duration = Duration::from_secs(15);
@@ -108,6 +108,13 @@ async fn perform(controller: &Controller, step: &Step, state: &WorkloadState, no
             raise_floor(controller, stamp, *minimum, *until, now).await
         }
         Effect::RestoreFloor { recorded, .. } => restore_floor(controller, stamp, *recorded, now).await,
+        Effect::RaiseThroughput { resource, before, maximum, .. } => {
+            let tried = throughput::Tried::of(step);
+            throughput::raise(controller, resource, (*before, *maximum), tried, now).await
+        }
+        Effect::RestoreThroughput { resource, before, recorded, .. } => {
+            throughput::restore(controller, resource, (*before, *recorded), now).await
+        }
     }
 }
 
@@ -195,6 +202,12 @@ async fn look_at(
                     Ok(origin) => confirm_origin(controller, &origin, *enabled, now).await,
                     Err(error) => failed(FailureCode::NotFound, &chain(&error)),
                 },
+                (Effect::RaiseThroughput { resource, maximum, .. }, _) => {
+                    throughput::confirm(controller, resource, *maximum, now).await
+                }
+                (Effect::RestoreThroughput { resource, recorded, .. }, _) => {
+                    throughput::confirm_restored(controller, resource, *recorded, now).await
+                }
                 _ => StepResult::Done { recorded: None },
             }
         }
@@ -317,7 +330,11 @@ async fn read_setting(
     Ok((setting, current))
 }
 
-fn accepted(operation: &OperationUrl, retry_after: Option<Duration>, now: Timestamp) -> StepResult {
+pub(super) fn accepted(
+    operation: &OperationUrl,
+    retry_after: Option<Duration>,
+    now: Timestamp,
+) -> StepResult {
     let wait = retry_after.unwrap_or(POLL_WAIT).min(WAIT_MAX);
     StepResult::Accepted { operation: operation.as_str().to_owned(), poll_at: now + wait }
 }

@@ -10,6 +10,7 @@ mod observe;
 pub mod order;
 mod several;
 mod spool;
+mod throughput;
 
 use std::sync::Arc;
 

@@ -17,6 +17,9 @@ use super::words::{plain_time, span};
 /// Our own evidence comes every 10 s; older than this, the observers do not run.
 const EVIDENCE_AGE_MAX: Duration = Duration::from_secs(60);
 
+/// Things that cannot be read, named on the page at most; the state as JSON has all of them.
+const UNREADABLE_SHOWN: usize = 8;
+
 /// One thing that must not be overlooked, and what ends it.
 struct Alarm {
     text: String,
@@ -159,7 +162,7 @@ fn stopped(picture: &Picture<'_>) -> Vec<Alarm> {
     alarms
 }
 
-/// What the quotas would not carry.
+/// What the quotas would not carry, and what is enlarged for the time being.
 fn capacity(picture: &Picture<'_>) -> Vec<Alarm> {
     let state = &picture.situation.state;
     let mut alarms = Vec::new();
@@ -169,10 +172,40 @@ fn capacity(picture: &Picture<'_>) -> Vec<Alarm> {
         let text = format!("{}. Known since {since}.", domain::quota::in_words(stamp, short));
         alarms.push(Alarm { text, command: None, order: None });
     }
+    for (resource, held) in state.throughput_held.iter().filter(|(_, held)| held.yielded_at.is_none()) {
+        let text = format!(
+            "The throughput of {resource} is raised from {} to {} RU/s since {}, until every stamp serves.",
+            held.before,
+            held.set,
+            plain_time(held.since)
+        );
+        alarms.push(Alarm { text, command: None, order: None });
+    }
     alarms
 }
 
 fn blind(picture: &Picture<'_>) -> Vec<Alarm> {
+    let mut alarms = unwatched(picture);
+    alarms.extend(unreadable(picture));
+    alarms
+}
+
+/// What is asked and does not answer.
+fn unreadable(picture: &Picture<'_>) -> Option<Alarm> {
+    let what = &picture.situation.state.unreadable;
+    let since = what.values().map(|found| found.since).min()?;
+    let names: Vec<&str> = what.keys().map(String::as_str).take(UNREADABLE_SHOWN).collect();
+    let more = what.len().saturating_sub(names.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let text = format!(
+        "Cannot be read, since {} at the longest: {}{more}. What was read before keeps ageing; this process's log says why.",
+        plain_time(since),
+        names.join(", ")
+    );
+    Some(Alarm { text, command: None, order: None })
+}
+
+fn unwatched(picture: &Picture<'_>) -> Vec<Alarm> {
     let state = &picture.situation.state;
     let text = match state.observed_at.map(|at| state.as_of.since(at)) {
         None if !state.cases.is_empty() => {

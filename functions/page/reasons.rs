@@ -107,6 +107,7 @@ pub(super) fn rule(fired: &Fired) -> String {
                 Actuator::Gate => "gate",
                 Actuator::Origin => "origin",
                 Actuator::Capacity => "capacity",
+                Actuator::Throughput => "throughput",
             };
             format!("safety rule {safety:?} refused a step of its {actuator}: {}", safety_rule(*safety))
         }

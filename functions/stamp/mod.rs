@@ -4,6 +4,7 @@
 //! several rounds: the health endpoint must not become a second, ungoverned controller (DESIGN.md, "What the gated view
 //! may answer"). Thousands of probes a second touch caches only.
 
+mod bounded;
 mod cached;
 mod components;
 mod gate_reading;

@@ -6,7 +6,7 @@ use adapters::Clock;
 use domain::StampId;
 use tokio::task::JoinSet;
 
-use super::{Peer, PeerStatus, PeerView, Status, UngatedView};
+use super::{Peer, PeerStatus, PeerView, Status, UngatedView, bounded};
 
 /// Each peer gets this long; they are asked side by side.
 const PEER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -53,7 +53,7 @@ async fn judge(result: Result<reqwest::Response, reqwest::Error>) -> Option<Peer
     if !response.status().is_success() {
         return None;
     }
-    let text = response.text().await.ok()?;
+    let text = bounded::text(response).await?;
     let view: UngatedView = serde_json::from_str(&text).ok()?;
     Some(match view.status {
         Status::Healthy => PeerStatus::Healthy,

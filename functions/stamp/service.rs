@@ -16,7 +16,8 @@ use super::cached::Cached;
 use super::components::{CHECK_TIMEOUT, failed_hard, round, status};
 use super::gate_reading::GatePlaces;
 use super::{
-    Component, GateReading, GateSource, GateView, LoadView, PeerView, StampConfig, UngatedView, peers,
+    Component, GateReading, GateSource, GateView, LoadView, PeerView, StampConfig, UngatedView, bounded,
+    peers,
 };
 use crate::edge::{HttpCall, HttpReply};
 
@@ -170,7 +171,7 @@ impl StampService {
         }
         let response =
             self.http.get(self.config.load_url.as_deref()?).timeout(CHECK_TIMEOUT).send().await.ok()?;
-        let text = response.error_for_status().ok()?.text().await.ok()?;
+        let text = bounded::text(response.error_for_status().ok()?).await?;
         let load: Load = serde_json::from_str(&text).ok()?;
         Some(LoadView {
             observed_at: self.clock.now(),

@@ -14,7 +14,7 @@ export const SPEC_VERSIONS = {
 };
 
 export const LEFT_OUT = [
-  { name: 'results of operations', path: /\/operationresults\/[^/]+$/i },
+  { name: 'results of operations', path: /\/operation(results|sstatus)\/[^/]+$/i },
   { name: 'revisions of Container Apps', path: /\/containerApps\/[^/]+\/revisions\/[^/]+$/i },
 ];
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cordon::assemble::StoreKind;
 use cordon::drill::{self, DrillOptions, HandlerKind, Moment, Played, Quiet, Report, SHIPPED_POLICY};
 use domain::StampId;
+use domain::policy::ThroughputLever;
 use domain::state::StampCase;
 use simulator::{ComputeKind, Measurements, Scenario, builtin};
 
@@ -37,6 +38,14 @@ pub fn lever(compute: ComputeKind) -> Scenario {
         stamp.compute = compute;
     }
     scenario
+}
+
+/// The lever of the workload's databases, as the templates and the drills of levers call it.
+pub const THROUGHPUT: &str = "throughput";
+
+/// The one container that the simulated account has, raised to `maximum` request units a second while a stamp is out.
+pub fn throughput(maximum: u32) -> ThroughputLever {
+    ThroughputLever { resource: "sqlDatabases/shop/containers/orders".to_owned(), maximum }
 }
 
 /// Seed 1, the shipped policy, everything in memory and in this process.

@@ -146,3 +146,30 @@ async fn the_environment_says_whose_tokens_count() {
         assert!(error.contains(missing), "{error}");
     }
 }
+
+/// Who has no key is turned away by the host, before we are asked; the page and the probe path have their own ways to ask.
+#[test]
+fn the_webhooks_ask_for_a_key_and_only_the_page_and_the_probe_do_not() {
+    let functions = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
+    let mut levels = std::collections::BTreeMap::new();
+    for folder in std::fs::read_dir(functions).unwrap().flatten() {
+        let Ok(text) = std::fs::read_to_string(folder.path().join("function.json")) else { continue };
+        let definition: Value = serde_json::from_str(&text).unwrap();
+        let bindings = definition["bindings"].as_array().unwrap().clone();
+        for binding in bindings.into_iter().filter(|binding| binding["type"] == "httpTrigger") {
+            let name = folder.file_name().into_string().unwrap();
+            levels.insert(name, binding["authLevel"].as_str().unwrap().to_owned());
+        }
+    }
+    let levels: Vec<(&str, &str)> =
+        levels.iter().map(|(name, level)| (name.as_str(), level.as_str())).collect();
+    assert_eq!(
+        levels,
+        [
+            ("azure_monitor_alert", "function"),
+            ("cloud_event", "function"),
+            ("operator", "anonymous"),
+            ("stamp_health", "anonymous"),
+        ]
+    );
+}

@@ -154,7 +154,7 @@ fn a_stamps_settings_come_from_the_environment() {
         ("CORDON_STAMP_KEY", "k"),
         ("CORDON_GATES_DIR", "/gates"),
         ("CORDON_COMPONENTS", "app=http://a, cosmos-read=http://b,local:cache=http://c,"),
-        ("CORDON_PEERS", "eastus2=http://e,centralus=http://c?a=b"),
+        ("CORDON_PEERS", "eastus2=https://e,centralus=https://c?a=b"),
         ("CORDON_LOAD_URL", " "),
     ];
     let settings = cli::stamp_settings(&variables.into_iter().collect()).unwrap();
@@ -162,10 +162,14 @@ fn a_stamps_settings_come_from_the_environment() {
         settings.config.components.iter().map(|check| (check.name.as_str(), check.reach)).collect();
     assert_eq!(reaches, [("app", Reach::Local), ("cosmos-read", Reach::Shared), ("cache", Reach::Local)]);
     let peers: Vec<_> = settings.config.peers.iter().map(|peer| peer.direct_url.as_str()).collect();
-    assert_eq!(peers, ["http://c?a=b"], "nobody is his own peer");
+    assert_eq!(peers, ["https://c?a=b"], "nobody is his own peer");
     assert_eq!(settings.config.load_url, None, "an empty variable is none");
     assert_eq!(settings.config.gate_boot_wait.as_secs(), 20);
 
+    let clear = variables.into_iter().chain([("CORDON_PEERS", "centralus=http://c")]).collect();
+    assert!(cli::stamp_settings(&clear).unwrap_err().to_string().contains("write https://"));
+    let here = variables.into_iter().chain([("CORDON_PEERS", "centralus=http://127.0.0.1:7072")]).collect();
+    assert!(cli::stamp_settings(&here).is_ok(), "on this machine nobody is on the way");
     let wrong = variables.into_iter().chain([("CORDON_COMPONENTS", "app")]).collect();
     assert!(cli::stamp_settings(&wrong).unwrap_err().to_string().contains("write name=http://address"));
 }

@@ -11,9 +11,13 @@ use cordon::assemble::{self, ClockKind, ControllerSettings, StoreKind};
 use cordon::controller;
 use cordon::edge::{App, HttpBody, HttpCall, HttpReply, Page, Role};
 use cordon::page::OperatorPage;
-use domain::facts::{LoadFacts, OriginFacts, StampFacts};
+use domain::facts::{LoadFacts, OriginFacts, QuotaFacts, StampFacts};
 use domain::gate::GATE_SCHEMA;
-use domain::state::{Cause, OperatorHold, Pause, RampRun, Stage, StampCase, WindowRun, WorkloadState};
+use domain::quota::QuotaShort;
+use domain::state::{
+    Cause, OperatorHold, Pause, RampRun, Stage, StampCase, Unreadable, WindowRun, WorkloadState,
+};
+use domain::throughput::HeldThroughput;
 use domain::{
     Effect, EnabledState, EvidenceClass, GateDocument, GatePosition, Generation, InboxItem, ItemBody, ItemId,
     OperationId, Policy, Purpose, Scope, Signal, StampId, Standing, Step, StepId, StepStatus, StepWrite,
@@ -277,6 +281,40 @@ async fn orders_freezes_and_ramps_are_loud() {
         "<p class=\"loud bad-edge\">centralus is held by kim since 2026-11-22 18:59:00 UTC: looking at it",
         "cordon approve centralus --generation 1.7",
         "25 % of the edge locations, slice 2 of 4",
+    ] {
+        assert!(page.contains(expected), "lacks {expected:?}:\n{page}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_short_what_is_enlarged_and_what_cannot_be_read_is_loud() {
+    let world = world();
+    let mut state = outage();
+    let calm = world.get("/api/operator/status").await;
+    assert!(!html(&calm).contains("Cannot be read"));
+    state.quota.insert("centralus".into(), QuotaFacts { read_at: ago(120), instances_max: 10 });
+    state.cases.get_mut(&StampId::from("centralus")).unwrap().quota_short = Some(QuotaShort {
+        since: ago(86_400),
+        seen_at: ago(120),
+        without: "eastus2".into(),
+        needed: 22,
+        most: 10,
+    });
+    let held = HeldThroughput { since: ago(60), before: 4_000, set: 12_000, yielded_at: None };
+    state.throughput_held.insert("sqlDatabases/shop/containers/orders".into(), held);
+    let failing = Unreadable { since: ago(300), tried_at: ago(10) };
+    state.unreadable.insert("origins".into(), failing);
+    state.unreadable.insert("quota of <centralus>".into(), failing);
+    world.commit(state, vec![]).await;
+    let reply = world.get("/api/operator/status").await;
+    let page = html(&reply);
+    for expected in [
+        "centralus would need 22 instances if eastus2 were lost, and its quota allows 10: ask Azure for more before it is \
+         needed. Known since 2026-11-21 19:00:00 UTC.",
+        "The throughput of sqlDatabases/shop/containers/orders is raised from 4000 to 12000 RU/s since",
+        "Cannot be read, since 2026-11-22 18:55:00 UTC at the longest: origins, quota of &lt;centralus&gt;.",
+        "at most 10 instances; read 2 min ago",
+        "<th scope=\"row\">Quota</th><td></td><td>unknown</td>",
     ] {
         assert!(page.contains(expected), "lacks {expected:?}:\n{page}");
     }

@@ -306,7 +306,8 @@ async fn survivors_short_of_quota() {
     assert!(told[0].headline.contains("centralus would need"), "{}", told[0].headline);
     assert!(told[0].headline.contains("its quota allows 10"), "{}", told[0].headline);
     let asked = run.played.audit.iter().flat_map(|record| record.steps.as_array().into_iter().flatten());
-    let asked: Vec<u64> = asked.filter_map(|step| step["step"]["effect"]["minimum"].as_u64()).collect();
+    let of_survivor = asked.filter(|step| step["step"]["effect"]["stamp"] == "centralus");
+    let asked: Vec<u64> = of_survivor.filter_map(|step| step["step"]["effect"]["minimum"].as_u64()).collect();
     assert!(!asked.is_empty() && asked.iter().all(|minimum| *minimum <= 10), "{asked:?}");
     let read = |path: &str| path.to_lowercase().contains("/microsoft.quota/quotas");
     let reads = run.played.exchanges.iter().filter(|said| read(&said.path)).count();

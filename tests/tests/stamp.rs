@@ -299,6 +299,30 @@ async fn peers_are_seen_through_the_host_and_do_not_look_back() {
     assert!(!body.contains("\"peers\""), "asked for the wrong view, it still does not look: {body}");
 }
 
+/// What is longer than any true answer says nothing, however well it begins.
+#[tokio::test]
+async fn what_a_peer_or_the_application_says_is_read_to_a_bound() {
+    let peer = Stamp::new(|config| config.stamp = "centralus".into());
+    let peer = serde_json::to_string(&peer.view("/api/healthz/peer").await).unwrap();
+    let load = r#"{"ready_instances":4,"saturation":0.7,"requests_per_second":310.5}"#;
+    let seen = async |padding: usize| {
+        let long = |text: &str| {
+            let text = format!("{text}{}", " ".repeat(padding));
+            axum::routing::get(move || async move { text.clone() })
+        };
+        let router = axum::Router::new().route("/load", long(load)).route("/healthz/peer", long(&peer));
+        let base = serve(router).await;
+        let stamp = Stamp::new(|config| {
+            config.load_url = Some(format!("{base}/load"));
+            config.peers = vec![Peer { stamp: "centralus".into(), direct_url: base.clone() }];
+        });
+        let view = stamp.view("/api/healthz/ungated").await;
+        (view.load.is_some(), view.peers.unwrap().len())
+    };
+    assert_eq!(seen(1_024).await, (true, 1));
+    assert_eq!(seen(1_024 * 1_024).await, (false, 0), "neither a load nor a word about the peer");
+}
+
 #[tokio::test]
 async fn the_host_reaches_the_probe_path_in_both_modes() {
     let stamp = Stamp::new(|_| {});

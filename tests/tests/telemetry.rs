@@ -9,10 +9,13 @@ use adapters::azure::credential::IdentityEnvironment;
 use adapters::faulty::{Fault, FaultSwitch};
 use axum::extract::Path;
 use cordon::assemble::{self, ClockKind, ControllerSettings, StoreKind};
+use cordon::edge::Page;
+use cordon::page::OperatorPage;
 use cordon::telemetry::{Telemetry, TelemetrySettings};
 use serde_json::{Value, json};
 use tests::fixtures;
 use tests::host_double::HostDouble;
+use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 
 /// What the collector was sent, by signal.
@@ -143,4 +146,84 @@ async fn a_collector_that_is_not_there_stops_nothing() {
     host.timer("evaluate_timer").await.unwrap();
     drop(listening);
     telemetry.end().await;
+}
+
+/// What a log got, one line of JSON each.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// With the ledger away for minutes whoever looks at the page, at the log or at the metrics is told; that nothing acts
+/// meanwhile is in `refused.rs`.
+#[tokio::test]
+async fn a_ledger_that_refuses_everything_for_minutes_is_told_by_the_page_the_log_and_the_metrics() {
+    let sent = Sent::default();
+    let endpoint = collector(Arc::clone(&sent)).await;
+    let telemetry = TelemetrySettings { endpoint, service: "cordon".into(), instance: "test".into() };
+    let telemetry =
+        Telemetry::start(&telemetry, reqwest::Client::builder().no_proxy().build().unwrap()).unwrap();
+    let log = Log::default();
+    let writer = log.clone();
+    let lines = tracing_subscriber::fmt::layer().json().with_writer(move || writer.clone());
+    let lines = lines.with_filter(tracing_subscriber::filter::LevelFilter::INFO);
+    let listening =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(telemetry.layer()).with(lines));
+    let faults = FaultSwitch::new();
+    let page: Arc<dyn Page> = Arc::new(OperatorPage::reading_only());
+    let app = assemble::controller(&settings(faults.clone()), Some(page)).unwrap();
+    let mut host = HostDouble::in_process(app).await.unwrap();
+    host.set_clock("2026-03-10T09:40:00Z");
+    host.timer("evaluate_timer").await.unwrap();
+    faults.set(Fault::Unavailable);
+    for minute in 41..=45 {
+        host.set_clock(&format!("2026-03-10T09:{minute}:00Z"));
+        for timer in ["observe_stamps", "cosmos_region_status", "evaluate_timer"] {
+            assert!(host.timer(timer).await.is_err(), "{timer} in minute {minute}: the host is told");
+        }
+        for page in ["status", "audit", "state.json"] {
+            let (status, body) =
+                host.forward("GET", &format!("/api/operator/{page}"), &[], "").await.unwrap();
+            assert_eq!(status, 503, "{page} in minute {minute}");
+            assert!(body.contains("ledger"), "{page}: {body}");
+        }
+        let (_, status) = host.forward("GET", "/api/operator/status", &[], "").await.unwrap();
+        for said in ["The ledger cannot be read", "Gates, origins and floors stay as they are"] {
+            assert!(status.contains(said), "{said}: {status}");
+        }
+    }
+    faults.set(Fault::Available);
+    host.set_clock("2026-03-10T09:46:00Z");
+    host.timer("evaluate_timer").await.unwrap();
+    drop(listening);
+    telemetry.end().await;
+
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let logged: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (said, least) in [("an invocation failed", 15), ("the page cannot read the ledger", 5)] {
+        let errors = logged.iter().filter(|line| line["level"] == "ERROR" && line.to_string().contains(said));
+        let errors: Vec<_> = errors.collect();
+        assert!(errors.len() >= least, "{said}: {} times in {text}", errors.len());
+        assert!(
+            errors.iter().all(|line| line.to_string().contains("switched off by the drill")),
+            "with its cause"
+        );
+    }
+    let metrics = metrics(&sent.lock().unwrap()["metrics"]);
+    for call in ["state", "load"] {
+        assert!(metrics["cordon.store.errors"].contains(call), "{call}: {metrics:?}");
+    }
+    assert!(metrics["cordon.store.errors"].contains("unavailable"), "{metrics:?}");
+    for timer in ["observe_stamps", "cosmos_region_status", "evaluate_timer"] {
+        assert!(metrics["cordon.invocation.duration"].contains(timer), "{timer}: {metrics:?}");
+    }
 }

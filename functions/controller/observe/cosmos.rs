@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use adapters::azure::arm::{ArmError, ResourceId};
+use adapters::azure::cosmos_account::{Account, AccountLocation, LocationRole, WriteRegions};
 use adapters::azure::metrics::{self, Aggregation, MetricSeries, MetricsQuery};
-use adapters::azure::{ProvisioningState, cosmos_account};
+use adapters::azure::{ProvisioningState, cosmos_account, throughput};
 use domain::state::WorkloadState;
+use domain::throughput::ThroughputFacts;
 use domain::{EvidenceClass, FailureKind, Measure, RegionName, Scope, Signal, Standing, Timestamp, Verdict};
+
+use futures_util::future::join_all;
 
 use super::Run;
 use crate::controller::Controller;
+use crate::controller::throughput::setting;
 
 /// How far back request metrics are read: longer than their lag.
 const SPAN: Duration = Duration::from_secs(6 * 60);
@@ -34,6 +39,7 @@ pub(super) async fn read(controller: &Controller, state: &WorkloadState, now: Ti
         Ok(signals) => run.signals.extend(signals),
         Err(error) => run.unreadable("cosmos account", &error),
     }
+    throughputs(controller, now, run).await;
     let query = MetricsQuery {
         metrics: &["TotalRequests"],
         aggregation: Aggregation::Count,
@@ -44,6 +50,25 @@ pub(super) async fn read(controller: &Controller, state: &WorkloadState, now: Ti
     match metrics::read(&controller.azure.arm_observed, &id, &query).await {
         Ok(series) => run.signals.extend(requests(&series, state)),
         Err(error) => run.unreadable("cosmos request metric", &error),
+    }
+}
+
+/// The settings that the policy lists, side by side.
+async fn throughputs(controller: &Controller, now: Timestamp, run: &mut Run) {
+    let levers = controller.policy.throughput.iter();
+    let settings: Vec<(&str, ResourceId)> = levers
+        .filter_map(|lever| Some((lever.resource.as_str(), setting(controller, &lever.resource)?)))
+        .collect();
+    let arm = &controller.azure.arm_observed;
+    let read = join_all(settings.iter().map(|(_, id)| throughput::read(arm, id))).await;
+    for ((resource, _), found) in settings.into_iter().zip(read) {
+        match found {
+            Ok(found) => {
+                let facts = ThroughputFacts { read_at: now, maximum: found.maximum, instant: found.instant };
+                run.facts.throughput.insert(resource.to_owned(), facts);
+            }
+            Err(error) => run.unreadable(&format!("throughput of {resource}"), &error),
+        }
     }
 }
 
@@ -84,15 +109,27 @@ async fn account(
             Some(ProvisioningState::InTransition(text)) if text.eq_ignore_ascii_case("offline") => {
                 Verdict::Unhealthy
             }
+            Some(_) if location.is_some_and(|location| takes_no_writes(&account, location)) => {
+                Verdict::Degraded
+            }
             Some(_) => Verdict::Unobserved,
             // A region taken offline disappears from the account; one that never had a replica is not a fault.
             None if was_there => Verdict::Unhealthy,
             None => continue,
         };
-        let failure = (verdict == Verdict::Unhealthy).then_some(FailureKind::Unreachable);
+        let failure = match verdict {
+            Verdict::Unhealthy => Some(FailureKind::Unreachable),
+            Verdict::Degraded => Some(FailureKind::Dependency),
+            _ => None,
+        };
         signals.push(Signal { failure, ..signal(&region, ACCOUNT, verdict, now) });
     }
     Ok(signals)
+}
+
+/// Where every region takes writes, one that does not is failing; where one does, the others are as they should be.
+fn takes_no_writes(account: &Account, location: &AccountLocation) -> bool {
+    account.writes == WriteRegions::Multiple && location.role == LocationRole::Read
 }
 
 fn regions(state: &WorkloadState) -> std::collections::BTreeSet<RegionName> {
@@ -134,4 +171,33 @@ fn requests(series: &[MetricSeries], state: &WorkloadState) -> Vec<Signal> {
             ..signal(&region, REQUESTS, Verdict::Healthy, observed_at)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_without_writes_fails_only_where_all_take_them() {
+        for (writes, role, fails) in [
+            (WriteRegions::Multiple, LocationRole::Read, true),
+            (WriteRegions::Multiple, LocationRole::Write, false),
+            (WriteRegions::Single, LocationRole::Read, false),
+            (WriteRegions::Single, LocationRole::Write, false),
+        ] {
+            let location = AccountLocation {
+                region: "eastus2".into(),
+                provisioning_state: ProvisioningState::Succeeded,
+                failover_priority: None,
+                role,
+            };
+            let id = ResourceId::parse(
+                "/subscriptions/s/resourceGroups/g/providers/Microsoft.DocumentDB/databaseAccounts/a",
+            )
+            .unwrap();
+            let provisioning_state = ProvisioningState::Succeeded;
+            let account = Account { id, locations: vec![location.clone()], writes, provisioning_state };
+            assert_eq!(takes_no_writes(&account, &location), fails, "{writes:?} {role:?}");
+        }
+    }
 }

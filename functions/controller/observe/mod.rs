@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use adapters::StoreError;
+use adapters::meter::METRICS;
 
 use domain::facts::StampFacts;
 use domain::state::{Topology, WorkloadState};
@@ -91,6 +92,7 @@ struct Run {
 impl Run {
     fn unreadable(&mut self, what: &str, error: &(dyn std::error::Error + 'static)) {
         tracing::warn!(error, "{what} cannot be read; what was read before keeps ageing");
+        tracing::event!(target: METRICS, tracing::Level::TRACE, monotonic_counter.cordon.observe.unreadable = 1_u64, what);
         self.facts.unreadable.push(what.to_owned());
     }
 }

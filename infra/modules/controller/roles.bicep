@@ -6,12 +6,13 @@ targetScope = 'subscription'
 @description('The workload.')
 param workload string
 
-@description('What Cordon may enlarge: the levers of the stamps\' compute.')
+@description('What Cordon may enlarge: the levers of the stamps\' compute, and the throughput of the workload\'s databases.')
 @allowed([
   'appService'
   'scaleSet'
   'agentPool'
   'containerApp'
+  'throughput'
 ])
 param levers array
 
@@ -52,6 +53,18 @@ var leverActions = {
     ]
     writes: [
       'Microsoft.App/containerApps/write'
+    ]
+  }
+  throughput: {
+    reads: [
+      'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers/throughputSettings/read'
+      // A throughput that all containers of a database share.
+      'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/throughputSettings/read'
+      'Microsoft.DocumentDB/locations/operationsStatus/read'
+    ]
+    writes: [
+      'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers/throughputSettings/write'
+      'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/throughputSettings/write'
     ]
   }
 }
@@ -153,5 +166,5 @@ output observerRoleId string = observer.id
 @description('Origins; assigned in the global group.')
 output edgeRoleId string = edge.id
 
-@description('Floors; assigned in each stamp\'s group.')
+@description('Floors, assigned in each stamp\'s group; throughput, assigned in the global group.')
 output capacityRoleId string = capacity.id

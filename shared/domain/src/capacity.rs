@@ -167,7 +167,7 @@ fn share(state: &WorkloadState, stamp: &StampId, demand_rps: f64, policy: &Polic
 
 /// Instances that a stamp may be asked for: the policy's bound and the quota. A minimum over the quota would get none at
 /// all, since the engine asks for the whole difference at once.
-fn may_ask(state: &WorkloadState, stamp: &StampId, policy: &Policy) -> u32 {
+pub(crate) fn may_ask(state: &WorkloadState, stamp: &StampId, policy: &Policy) -> u32 {
     let within_quota = quota::instances_max(state, stamp).map_or(u32::MAX, |most| {
         // What is there is there, whatever the quota says.
         let has = state.capacity.get(stamp).map_or(0, |capacity| capacity.instances);

@@ -45,6 +45,13 @@ pub enum Objection {
         /// Instances.
         minimum: u32,
     },
+    /// A throughput of ours stands, and the deployment would take it away.
+    ThroughputStands {
+        /// The database or container.
+        resource: String,
+        /// Request units a second.
+        maximum: u32,
+    },
     /// Removals are frozen: the observer may be what broke.
     Frozen,
     /// A step of ours is under way.
@@ -101,6 +108,10 @@ pub fn objections(
             found.push(Objection::FloorStands { stamp: stamp.clone(), minimum });
         }
     }
+    found.extend(state.throughput_held.iter().map(|(resource, held)| Objection::ThroughputStands {
+        resource: resource.clone(),
+        maximum: held.set,
+    }));
     let live = steps.iter().filter(|stored| stored.step.is_live());
     found.extend(
         live.map(|stored| Objection::StepUnderWay { what: crate::explain::effect(&stored.step.effect) }),
@@ -153,6 +164,10 @@ impl std::fmt::Display for Objection {
             Self::FloorStands { stamp, minimum } => write!(
                 f,
                 "a floor of {minimum} instances stands at {stamp}, and the deployment would take it away"
+            ),
+            Self::ThroughputStands { resource, maximum } => write!(
+                f,
+                "a throughput of {maximum} RU/s stands at {resource}, and the deployment would take it away"
             ),
             Self::Frozen => write!(f, "removals are frozen: the observer may be what broke"),
             Self::StepUnderWay { what } => write!(f, "under way: {what}"),

@@ -29,6 +29,12 @@ pub fn effect(effect: &Effect) -> String {
         }
         Effect::RaiseFloor { stamp, minimum, .. } => format!("keep at least {minimum} instances in {stamp}"),
         Effect::RestoreFloor { stamp, .. } => format!("give back the instances of {stamp}"),
+        Effect::RaiseThroughput { resource, before, maximum, .. } => {
+            format!("raise the throughput of {resource} from {before} to {maximum} RU/s")
+        }
+        Effect::RestoreThroughput { resource, before, .. } => {
+            format!("give back the throughput of {resource}: {before} RU/s")
+        }
     }
 }
 

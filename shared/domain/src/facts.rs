@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::throughput::ThroughputFacts;
 use crate::{RegionName, StampId, Timestamp};
 
 /// One run's worth of facts. A missing map entry means "not read in this run", never "gone".
@@ -22,6 +23,9 @@ pub struct Facts {
     /// What the quotas allow, by stamp.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quota: BTreeMap<StampId, QuotaFacts>,
+    /// The throughput settings that the policy lists, by their names there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub throughput: BTreeMap<String, ThroughputFacts>,
     /// What the stamp says of its own load, by stamp.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub load: BTreeMap<StampId, LoadFacts>,

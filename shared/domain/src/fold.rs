@@ -16,10 +16,10 @@ use crate::policy::Policy;
 use crate::signal::{InboxItem, ItemBody, Refusal, RefusalCode, Scope, Signal};
 use crate::state::{
     Approval, ByHand, CannotGrow, Departed, LOAD_SAMPLES_MAX, LoadSample, OperatorHold, Pause, Stage,
-    StampCase, WorkloadState,
+    StampCase, Unreadable, WorkloadState,
 };
 use crate::step::{Effect, FailureCode, Step, StepOutcome, StepResult, StepStatus};
-use crate::{EvidenceClass, Generation, StampId, StoredStep, Timestamp, quota};
+use crate::{EvidenceClass, Generation, StampId, StoredStep, Timestamp, quota, throughput};
 
 /// Event ids remembered, at the most; beyond it the oldest are forgotten and the horizon is shorter than the policy's.
 const SEEN_MAX: usize = 4_000;
@@ -28,6 +28,15 @@ const SEEN_MAX: usize = 4_000;
 /// again, and the host ends that within ten minutes; the ledger refuses the id for the horizon. Twice that, because a run
 /// every few seconds, remembered for a day, was nine tenths of the state, which every evaluation reads and writes.
 const RUNS_SEEN_FOR: Duration = Duration::from_secs(20 * 60);
+
+/// Most things that one run may call unreadable; a handful for each of 30 stamps.
+const UNREADABLE_MAX: usize = 200;
+
+/// What nobody has failed to read for this long is readable again: most is read every 30 or 60 s.
+const UNREADABLE_FOR: Duration = Duration::from_secs(150);
+
+/// Quotas are read every ten minutes.
+const UNREADABLE_QUOTA_FOR: Duration = Duration::from_secs(25 * 60);
 
 /// Two samples further apart than this have one missing between them (the observers run every 10 s).
 const SAMPLE_GAP: Duration = Duration::from_secs(25);
@@ -117,6 +126,7 @@ pub fn fold(
                 if let Some(step) = conclude(steps, outcome, policy) {
                     notes.push(FoldNote::StepEnded { text: in_words(step) });
                     remember_floor(state, step, outcome, policy);
+                    throughput::remember(state, step, outcome);
                 }
             }
             ItemBody::Refused { refusal } => notes.push(FoldNote::Refused { refusal: refusal.clone() }),
@@ -246,6 +256,7 @@ fn take_facts(
             state.quota.insert(stamp.clone(), *quota);
         }
     }
+    notes.extend(throughput::take_facts(state, steps, &facts.throughput));
     for (stamp, view) in &facts.gated_view {
         if newer(state.gated_view.get(stamp).map(|old| old.observed_at), view.observed_at) {
             state.gated_view.insert(stamp.clone(), *view);
@@ -263,11 +274,26 @@ fn take_facts(
             }
         }
     }
+    take_unreadable(state, &facts.unreadable, at);
     // Capacity is read more often than quotas, and says as well that it is time to hold one against the other.
     if !facts.quota.is_empty() || !facts.capacity.is_empty() {
         notes.extend(quota::learn(state, policy));
     }
     notes
+}
+
+/// What could not be read is a finding of its own. It is over when nobody has failed to read it for some runs: no run says of
+/// everything that it was read.
+fn take_unreadable(state: &mut WorkloadState, now: &[String], at: Timestamp) {
+    for what in now.iter().take(UNREADABLE_MAX) {
+        let found = state.unreadable.entry(what.clone()).or_insert(Unreadable { since: at, tried_at: at });
+        found.tried_at = found.tried_at.max(at);
+    }
+    let as_of = state.as_of;
+    state.unreadable.retain(|what, found| {
+        let every = if what.starts_with("quota") { UNREADABLE_QUOTA_FOR } else { UNREADABLE_FOR };
+        as_of.since(found.tried_at) <= every
+    });
 }
 
 /// A stamp that appears gets a case; one that disappears is not a failure: its case closes. A list that misses one for a

@@ -55,7 +55,8 @@ fn settle(situation: &Situation, policy: &Policy) -> Judgement {
             found.iter().map(|finding| (finding.stamp.clone(), finding.actuator)).collect();
         let fresh: Vec<StampId> = refused
             .iter()
-            .filter(|(stamp, actuator)| *actuator != Actuator::Capacity && !barred.contains(stamp))
+            .filter(|(_, actuator)| matches!(actuator, Actuator::Gate | Actuator::Origin))
+            .filter(|(stamp, _)| !barred.contains(stamp))
             .map(|(stamp, _)| stamp.clone())
             .collect();
         findings.extend(found);

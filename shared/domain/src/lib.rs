@@ -28,6 +28,7 @@ pub mod harm;
 
 pub mod decide;
 pub mod stray;
+pub mod throughput;
 pub mod plan;
 pub mod lint;
 pub mod judge;

@@ -39,9 +39,9 @@ pub enum SafetyRule {
     S8,
     /// The operator's hold and pause are obeyed.
     S9,
-    /// Never `failoverPriorityChange`, never `offlineRegion`. No plan can break it: an `Effect` is one of four, and none
-    /// of them touches the database account (`touches_the_database` is exhaustive, so a fifth must answer too). The rule
-    /// has its name and its check all the same, as every other has.
+    /// Never `failoverPriorityChange`, never `offlineRegion`. No plan can break it: none of the six effects fails the
+    /// database account over (`fails_the_database_over` is exhaustive, so a seventh must answer too). The rule has its name
+    /// and its check all the same, as every other has.
     S10,
     /// Losing the store never turns all regions red.
     S11,
@@ -50,7 +50,7 @@ pub enum SafetyRule {
 }
 
 /// One violation, always fatal: for the whole case when it concerns the gate or the origin, for the one step when it
-/// concerns capacity, so that an unreadable lever never keeps a gate from moving.
+/// concerns capacity or throughput, so that an unreadable lever never keeps a gate from moving.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The rule.
@@ -84,13 +84,13 @@ pub fn lint(plan: &Plan, decision: &Decision, situation: &Situation, policy: &Po
             // Labelled maintenance, since freeze and pause do not stop it; the floor counts all the same.
             floor(step, decision, situation, policy, &mut found);
         }
-        if touches_the_database(&step.effect) {
+        if fails_the_database_over(&step.effect) {
             found(SafetyRule::S10, "the database account is never failed over by us");
         }
         if !cause_acts(step, decision, policy) {
             found(SafetyRule::S12, "the cause's mode does not allow acting");
         }
-        if matches!(step.effect, Effect::RestoreFloor { .. })
+        if matches!(step.effect, Effect::RestoreFloor { .. } | Effect::RestoreThroughput { .. })
             && decision.cases.values().any(|case| case.stage != Stage::Serving)
         {
             found(SafetyRule::S7, "capacity is not taken away while any stamp is not serving");
@@ -258,13 +258,16 @@ fn pace(step: &Step, decision: &Decision, situation: &Situation, found: &mut Fou
     }
 }
 
-/// S10: whether an effect writes to the database account. A new effect does not compile before it has answered.
-const fn touches_the_database(effect: &Effect) -> bool {
+/// S10: whether an effect moves the database account's regions. A new effect does not compile before it has answered. How much
+/// throughput a container may have moves none.
+const fn fails_the_database_over(effect: &Effect) -> bool {
     match effect {
         Effect::SetGate { .. }
         | Effect::SetOrigin { .. }
         | Effect::RaiseFloor { .. }
-        | Effect::RestoreFloor { .. } => false,
+        | Effect::RestoreFloor { .. }
+        | Effect::RaiseThroughput { .. }
+        | Effect::RestoreThroughput { .. } => false,
     }
 }
 
@@ -350,6 +353,11 @@ fn permission(step: &Step, situation: &Situation, policy: &Policy, found: &mut F
         Effect::SetOrigin { .. } => {
             if !fresh(state.origins.get(stamp).map(|origin| origin.read_at)) {
                 found(SafetyRule::S8, "the origin was not read lately");
+            }
+        }
+        Effect::RaiseThroughput { resource, .. } | Effect::RestoreThroughput { resource, .. } => {
+            if !fresh(state.throughput.get(resource).map(|facts| facts.read_at)) {
+                found(SafetyRule::S8, "the throughput was not read lately");
             }
         }
         Effect::RaiseFloor { .. } | Effect::RestoreFloor { .. } => {

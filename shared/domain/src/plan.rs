@@ -9,7 +9,7 @@ use crate::state::{StampCase, WorkloadState};
 use crate::step::{Effect, FailureCode, Purpose, Step, StepStatus};
 use crate::stray::{has_lost_attempt, may_move_the_gate};
 use crate::transition::{StepWrite, StoredStep};
-use crate::{EnabledState, GatePosition, Generation, StampId, StepId, Timestamp};
+use crate::{EnabledState, GatePosition, Generation, StampId, StepId, Timestamp, throughput};
 
 /// After a failed step the same target is not planned again for this long.
 const REPLAN_AFTER: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ const REPLAN_AFTER: Duration = Duration::from_secs(60);
 /// After Front Door's refusal to disable its last enabled origin, longer: nothing of ours changes that soon.
 const REPLAN_AFTER_REFUSAL: Duration = Duration::from_secs(600);
 
-/// Most live steps of one plan: three actuators for each of 30 stamps.
+/// Most live steps of one plan: three actuators for each of 30 stamps. The throughput of databases comes after them.
 pub const STEPS_MAX: usize = 90;
 
 /// What a commit does to the steps.
@@ -55,6 +55,8 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
         wanted.extend(origin_wanted(stamp, case, situation));
         wanted.extend(floor_wanted(stamp, case, decision, situation, policy));
     }
+    let of_databases = throughput::wanted(decision, situation, policy);
+    wanted.extend(of_databases.into_iter().map(|(effect, purpose)| Wanted { effect, purpose }));
     let as_of = situation.state.as_of;
     let mut satisfied = vec![false; wanted.len()];
     for stored in &situation.steps {

@@ -14,6 +14,7 @@ use crate::modes::{ModeCause, OrderedMode};
 use crate::overriding::{Overridable, Override};
 use crate::policy::Policy;
 use crate::quota::QuotaShort;
+use crate::throughput::{HeldThroughput, ThroughputFacts};
 use crate::{
     EvidenceClass, FailureKind, Generation, ItemId, Measure, OperationId, StampId, Timestamp, Verdict,
     WorkloadId,
@@ -170,6 +171,15 @@ pub struct CannotGrow {
     pub ready: u32,
     /// Instances that were asked for.
     pub asked: u32,
+}
+
+/// Something that an observer of ours could not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Unreadable {
+    /// Since when.
+    pub since: Timestamp,
+    /// When it was last tried in vain.
+    pub tried_at: Timestamp,
 }
 
 /// What the edge locations of a slice carry, learnt from a slice that brought more than expected.
@@ -421,6 +431,15 @@ pub struct WorkloadState {
     /// Quotas as last read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quota: BTreeMap<StampId, QuotaFacts>,
+    /// Throughput settings as last read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub throughput: BTreeMap<String, ThroughputFacts>,
+    /// Throughput settings that we raised.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub throughput_held: BTreeMap<String, HeldThroughput>,
+    /// What our observers could not read lately, by what they call it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable: BTreeMap<String, Unreadable>,
     /// Load as the stamps last said.
     pub load: BTreeMap<StampId, LoadFacts>,
     /// The gated views as last seen.
@@ -480,6 +499,9 @@ impl WorkloadState {
             origins: BTreeMap::new(),
             capacity: BTreeMap::new(),
             quota: BTreeMap::new(),
+            throughput: BTreeMap::new(),
+            throughput_held: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
             load: BTreeMap::new(),
             gated_view: BTreeMap::new(),
             freeze: None,
@@ -518,6 +540,9 @@ impl WorkloadState {
             origins: self.origins.clone(),
             capacity: self.capacity.clone(),
             quota: self.quota.clone(),
+            throughput: self.throughput.clone(),
+            throughput_held: self.throughput_held.clone(),
+            unreadable: self.unreadable.clone(),
             load: self.load.clone(),
             gated_view: self.gated_view.clone(),
             freeze: self.freeze,

@@ -47,6 +47,28 @@ pub enum Effect {
         /// The minimum that we had set; another one there now is somebody else's.
         recorded: u32,
     },
+    /// Raise the autoscale maximum of a database or container; it holds in every region of the account.
+    RaiseThroughput {
+        /// The stamp whose loss it is for.
+        stamp: StampId,
+        /// The database or container, as the policy names it.
+        resource: String,
+        /// The maximum that was read, in request units a second; another one there now is somebody else's.
+        before: u32,
+        /// The maximum that is wanted.
+        maximum: u32,
+    },
+    /// Give the autoscale maximum back, if it is still ours.
+    RestoreThroughput {
+        /// A stamp that serves.
+        stamp: StampId,
+        /// The database or container.
+        resource: String,
+        /// The maximum before ours, in request units a second.
+        before: u32,
+        /// The maximum that we had set; another one there now is somebody else's.
+        recorded: u32,
+    },
 }
 
 /// The actuator behind an effect: permission is judged for each apart (S8).
@@ -59,6 +81,8 @@ pub enum Actuator {
     Origin,
     /// The capacity lever.
     Capacity,
+    /// The throughput of the workload's databases.
+    Throughput,
 }
 
 impl Effect {
@@ -68,7 +92,19 @@ impl Effect {
             Self::SetGate { stamp, .. }
             | Self::SetOrigin { stamp, .. }
             | Self::RaiseFloor { stamp, .. }
-            | Self::RestoreFloor { stamp, .. } => stamp,
+            | Self::RestoreFloor { stamp, .. }
+            | Self::RaiseThroughput { stamp, .. }
+            | Self::RestoreThroughput { stamp, .. } => stamp,
+        }
+    }
+
+    /// The database or container whose throughput it changes, if it does.
+    pub fn throughput(&self) -> Option<&str> {
+        match self {
+            Self::RaiseThroughput { resource, .. } | Self::RestoreThroughput { resource, .. } => {
+                Some(resource)
+            }
+            _ => None,
         }
     }
 
@@ -78,16 +114,21 @@ impl Effect {
             Self::SetGate { .. } => Actuator::Gate,
             Self::SetOrigin { .. } => Actuator::Origin,
             Self::RaiseFloor { .. } | Self::RestoreFloor { .. } => Actuator::Capacity,
+            Self::RaiseThroughput { .. } | Self::RestoreThroughput { .. } => Actuator::Throughput,
         }
     }
 
     /// How long it takes to undo, at the longest. Gate: one probe detection (AZURE.md 4.2: 15 to 90 s). Origin: a
-    /// global configuration operation (AZURE.md 4.1: up to 20 min). Capacity: an instance start (2 to 5 min).
+    /// global configuration operation (AZURE.md 4.1: up to 20 min). Capacity: an instance start (2 to 5 min). Throughput: one
+    /// operation of Cosmos DB (AZURE.md 6: at once, as long as no partition is split for it); it is billed by the hour.
     pub const fn undo_time_max(&self) -> Duration {
         match self {
             Self::SetGate { .. } => Duration::from_secs(90),
             Self::SetOrigin { .. } => Duration::from_secs(20 * 60),
-            Self::RaiseFloor { .. } | Self::RestoreFloor { .. } => Duration::from_secs(5 * 60),
+            Self::RaiseFloor { .. }
+            | Self::RestoreFloor { .. }
+            | Self::RaiseThroughput { .. }
+            | Self::RestoreThroughput { .. } => Duration::from_secs(5 * 60),
         }
     }
 
@@ -105,6 +146,13 @@ impl Effect {
                 Self::RaiseFloor { stamp: b, minimum: q, .. },
             ) => a == b && p == q,
             (Self::RestoreFloor { stamp: a, .. }, Self::RestoreFloor { stamp: b, .. }) => a == b,
+            (
+                Self::RaiseThroughput { resource: a, maximum: p, .. },
+                Self::RaiseThroughput { resource: b, maximum: q, .. },
+            ) => a == b && p == q,
+            (Self::RestoreThroughput { resource: a, .. }, Self::RestoreThroughput { resource: b, .. }) => {
+                a == b
+            }
             _ => false,
         }
     }
@@ -259,7 +307,8 @@ pub struct StepOutcome {
 pub enum StepResult {
     /// Done and read back.
     Done {
-        /// A floor's minimum as it was set, which may be more than was asked for; ours to give back is only this.
+        /// A floor's minimum or a throughput's maximum as it was set, which may be more than was asked for; ours to give
+        /// back is only this.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         recorded: Option<u32>,
     },

@@ -13,6 +13,7 @@ use crate::judge::{Judgement, judge, transition};
 use crate::plan::due;
 use crate::policy::{Policy, parse};
 use crate::state::{Stage, StampCase, WorkloadState};
+use crate::throughput::ThroughputFacts;
 use crate::{
     CONSUMED_MAX, Command, Effect, EnabledState, EvidenceClass, FailureCode, FailureKind, GatePosition,
     Generation, InboxItem, ItemBody, ItemId, Measure, OperationId, Order, RegionName, Scope, Signal, StampId,
@@ -107,6 +108,8 @@ pub(crate) struct Story {
     pub(crate) scenes: BTreeMap<StampId, Scene>,
     pub(crate) gate_store: Plane,
     pub(crate) executor: Executor,
+    /// The maximum of the one throughput setting that the policy may list, if anybody can read it.
+    pub(crate) throughput: Option<u32>,
     pub(crate) state: WorkloadState,
     pub(crate) steps: Vec<StoredStep>,
     pub(crate) documents: BTreeMap<StampId, GateDocument>,
@@ -147,6 +150,7 @@ impl Story {
             scenes: STAMPS.iter().take(count).map(|name| (StampId::from(*name), scene.clone())).collect(),
             gate_store: Plane::Up,
             executor: Executor::Works,
+            throughput: None,
             steps: vec![],
             documents: BTreeMap::new(),
             records: vec![],
@@ -379,6 +383,17 @@ impl Story {
                 scene.our_floor = None;
                 StepResult::Done { recorded: None }
             }
+            Effect::RaiseThroughput { maximum, .. } => {
+                self.throughput = Some(*maximum);
+                StepResult::Done { recorded: Some(*maximum) }
+            }
+            Effect::RestoreThroughput { before, recorded, .. } => {
+                if self.throughput != Some(*recorded) {
+                    return StepResult::Failed { code: FailureCode::NotOurs, detail: "theirs".into() };
+                }
+                self.throughput = Some(*before);
+                StepResult::Done { recorded: None }
+            }
         }
     }
 
@@ -417,6 +432,9 @@ impl Story {
                 facts.gated_view.insert(stamp.clone(), GatedView { observed_at: now, status });
             }
         }
+        let read = |maximum| ThroughputFacts { read_at: now, maximum, instant: Some(20_000) };
+        let levers = self.policy.throughput.iter().map(|lever| lever.resource.clone());
+        facts.throughput = levers.filter_map(|lever| Some((lever, read(self.throughput?)))).collect();
         self.items_made += 1;
         let id = ItemId::new(format!("item-{}", self.items_made));
         InboxItem { id, event_at: now, received_at: now, body: ItemBody::Observed { signals, facts } }

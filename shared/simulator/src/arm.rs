@@ -9,6 +9,7 @@ mod graph;
 mod metrics;
 mod pools;
 mod quota;
+pub(crate) mod throughput;
 
 use serde_json::{Value, json};
 
@@ -87,6 +88,8 @@ pub(crate) struct ArmState {
     pub(crate) autoscale: Vec<Value>,
     /// What ARM keeps of each stamp's pool, if it is one.
     pub(crate) pools: Vec<pools::PoolState>,
+    /// The throughput of the workload's container.
+    pub(crate) throughput: throughput::ThroughputState,
     /// Scale operations of App Service plans so far; numbers their ids.
     plan_operations: u64,
 }
@@ -112,6 +115,7 @@ impl ArmState {
         Self {
             autoscale: scenario.stamps.iter().zip(&ids.stamps).map(setting).collect(),
             pools: vec![pools::PoolState::default(); scenario.stamps.len()],
+            throughput: throughput::ThroughputState::default(),
             plan_operations: 0,
         }
     }
@@ -135,6 +139,11 @@ pub(crate) fn answer(world: &mut World, request: &ArmRequest) -> ArmResponse {
         Some("microsoft.cdn") => frontdoor::answer(world, &path, request),
         Some("microsoft.insights") => autoscale::answer(world, &path, request),
         Some("microsoft.web") => app_service::answer(world, &path, request),
+        Some("microsoft.documentdb")
+            if path.contains("/throughputsettings/") || path.contains("/operationsstatus/") =>
+        {
+            throughput::answer(world, &path, request)
+        }
         Some("microsoft.documentdb") => cosmos::answer(world, &path, request),
         Some("microsoft.compute" | "microsoft.containerservice" | "microsoft.app") => {
             pools::answer(world, &path, request)

@@ -81,6 +81,7 @@ async fn record(name: &str, directory: &Path) -> Result<usize, Box<dyn std::erro
     };
     if lever.is_some() {
         options.policy.capacity.floor_lifetime = FLOOR_LIFETIME;
+        options.policy.throughput = vec![drills::throughput(12_000)];
     }
     // Whole or not there: a recording that was broken off is no recording.
     let draft = directory.with_extension("draft");

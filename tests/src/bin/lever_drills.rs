@@ -13,11 +13,12 @@ const BACK_S: u32 = 1_200;
 /// Long enough for the window, the ramp, and the floors' end after it.
 const DURATION_S: u32 = 7_200;
 
-const LEVERS: [(&str, ComputeKind); 4] = [
+const LEVERS: [(&str, ComputeKind); 5] = [
     ("appService", ComputeKind::AppService),
     ("scaleSet", ComputeKind::ScaleSet),
     ("agentPool", ComputeKind::AgentPool),
     ("containerApp", ComputeKind::ContainerApp),
+    (drills::THROUGHPUT, ComputeKind::AppService),
 ];
 
 #[tokio::main]
@@ -36,6 +37,9 @@ async fn main() -> ExitCode {
             stamp.compute = compute;
         }
         let mut options = drills::options(scenario);
+        if lever == drills::THROUGHPUT {
+            options.policy.throughput = vec![drills::throughput(12_000)];
+        }
         options.record = Some(directory.join(lever));
         match drill::play(&options, &mut Quiet).await {
             Ok(played) => println!("{lever}: {} exchanges", played.exchanges.len()),

@@ -487,6 +487,8 @@ impl Miniature {
             Effect::RestoreFloor { stamp, .. } => {
                 self.floors.remove(stamp);
             }
+            // The shipped policy lists no throughput.
+            Effect::RaiseThroughput { .. } | Effect::RestoreThroughput { .. } => {}
         }
     }
 

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod quota;
 pub mod resource_graph;
 pub mod scale_set;
+pub mod throughput;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -124,8 +124,7 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
     }
 
     async fn state(&self, workload: &WorkloadId) -> Result<Option<WorkloadState>, StoreError> {
-        self.switch.admit(rules::LEDGER)?;
-        self.inner.state(workload).await
+        self.metered("state", self.inner.state(workload)).await
     }
 
     async fn write_region(&self) -> Result<Option<RegionName>, StoreError> {

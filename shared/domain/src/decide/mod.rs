@@ -476,20 +476,20 @@ fn set_floors(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Assessm
         for (stamp, share) in capacity::shares_without(state, &out, policy) {
             let carried_now = state.load.get(&stamp).map_or(0.0, |load| load.requests_per_second);
             let for_now = capacity::instances_for(carried_now * policy.capacity.headroom, policy);
-            wanted.insert(stamp, share.instances_asked.max(for_now).min(policy.capacity.instances_max));
+            let may = capacity::may_ask(state, &stamp, policy);
+            wanted.insert(stamp, share.instances_asked.max(for_now).min(may));
         }
     }
     for (stamp, case) in &state.cases {
-        let own = capacity::instances_for(case.demand_rps * policy.capacity.headroom, policy)
-            .min(policy.capacity.instances_max);
+        let may = capacity::may_ask(state, stamp, policy);
+        let own = capacity::instances_for(case.demand_rps * policy.capacity.headroom, policy).min(may);
         let overloaded =
             matches!(assessments.get(stamp).map(|a| &a.condition), Some(Condition::Overloaded { .. }));
         if matches!(case.stage, Stage::Proving | Stage::Readmitting) {
             wanted.insert(stamp.clone(), own);
         } else if overloaded && policy.modes.overload == crate::policy::Mode::Act {
             let arriving = state.load.get(stamp).map_or(0.0, |load| load.requests_per_second);
-            let relief = capacity::instances_for(arriving * policy.capacity.headroom, policy)
-                .min(policy.capacity.instances_max);
+            let relief = capacity::instances_for(arriving * policy.capacity.headroom, policy).min(may);
             wanted
                 .entry(stamp.clone())
                 .and_modify(|minimum| *minimum = (*minimum).max(relief))

@@ -45,6 +45,9 @@ pub struct Policy {
     pub ramp: RampPolicy,
     /// What must stay, and how the survivors grow.
     pub capacity: CapacityPolicy,
+    /// Databases and containers whose throughput is raised while a stamp is out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub throughput: Vec<ThroughputLever>,
     /// The gate document's life.
     pub gate: GatePolicy,
     /// What becomes of what we hold when somebody else changes it.
@@ -77,6 +80,25 @@ pub struct WorkloadPolicy {
     pub witness_region: RegionName,
     /// Services whose Service Health alerts concern this workload, by display name.
     pub services: Vec<String>,
+}
+
+/// A database or container of the workload's Cosmos DB account whose autoscale maximum is a lever.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThroughputLever {
+    /// Which: below `workload.cosmos_account`, such as `sqlDatabases/shop/containers/orders`.
+    pub resource: String,
+    /// Its autoscale maximum while a stamp is out, in request units a second; it holds in every region alike. A multiple of
+    /// 1000; what Azure would have to split partitions for is not asked for.
+    pub maximum: u32,
+}
+
+impl ThroughputLever {
+    /// The ARM id of its setting; none where the workload has no account.
+    pub fn setting(resource: &str, policy: &Policy) -> Option<String> {
+        let account = policy.workload.cosmos_account.as_deref()?;
+        Some(format!("{}/{resource}/throughputSettings/default", account.trim_end_matches('/')))
+    }
 }
 
 /// When evidence is enough for a hard failure.

@@ -16,6 +16,9 @@ const REASSERT_MAX: u32 = 10;
 /// The shortest time between two reminders: a page every few seconds is a storm, and is muted.
 const REMINDER_MIN: Duration = Duration::from_secs(60);
 
+/// Each setting is one GET every 30 s, and one PUT in a cordon.
+const THROUGHPUTS_MAX: usize = 8;
+
 type Finding = (&'static str, String);
 
 /// All that is wrong, as dotted key and reason.
@@ -31,6 +34,7 @@ pub(super) fn findings(policy: &Policy) -> Vec<Finding> {
     }
     speakers(policy, &mut found);
     targets(policy, &mut found);
+    throughput(policy, &mut found);
     found
 }
 
@@ -164,6 +168,48 @@ fn targets(policy: &Policy, found: &mut Vec<Finding>) {
             _ => {}
         }
     }
+}
+
+fn throughput(policy: &Policy, found: &mut Vec<Finding>) {
+    if policy.throughput.len() > THROUGHPUTS_MAX {
+        found.push(("throughput.resource", format!("lists more than {THROUGHPUTS_MAX} settings")));
+    }
+    if !policy.throughput.is_empty() && policy.workload.cosmos_account.is_none() {
+        found.push(("throughput.resource", "needs workload.cosmos_account, of which it is a part".into()));
+    }
+    for lever in &policy.throughput {
+        let resource = &lever.resource;
+        if !names_a_setting(resource) {
+            let reason =
+                format!("{resource:?} is neither sqlDatabases/NAME nor sqlDatabases/NAME/containers/NAME");
+            found.push(("throughput.resource", reason));
+        }
+        if policy.throughput.iter().filter(|other| other.resource.eq_ignore_ascii_case(resource)).count() > 1
+        {
+            found.push(("throughput.resource", format!("{resource:?} is listed twice")));
+        }
+        if lever.maximum == 0 || !lever.maximum.is_multiple_of(crate::throughput::STEP) {
+            let reason = format!("is {}, must be a multiple of {}", lever.maximum, crate::throughput::STEP);
+            found.push(("throughput.maximum", reason));
+        }
+    }
+}
+
+fn names_a_setting(resource: &str) -> bool {
+    let parts: Vec<&str> = resource.split('/').collect();
+    let plain = |name: &&str| {
+        !name.is_empty()
+            && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+            && *name != ".."
+    };
+    let kinds = match parts.as_slice() {
+        [databases, _] => databases.eq_ignore_ascii_case("sqlDatabases"),
+        [databases, _, containers, _] => {
+            databases.eq_ignore_ascii_case("sqlDatabases") && containers.eq_ignore_ascii_case("containers")
+        }
+        _ => false,
+    };
+    kinds && parts.iter().all(plain)
 }
 
 fn speakers(policy: &Policy, found: &mut Vec<Finding>) {

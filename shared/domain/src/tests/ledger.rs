@@ -312,3 +312,26 @@ fn an_alert_that_ended_before_the_horizon_is_forgotten() {
     story.run(20);
     assert_eq!(sources(&story), 0);
 }
+
+#[test]
+fn what_could_not_be_read_is_known_until_nobody_fails_to_read_it_any_more() {
+    let mut story = Story::calm(2);
+    let failing = |story: &mut Story, what: &str| {
+        let facts = crate::facts::Facts { unreadable: vec![what.to_owned()], ..Default::default() };
+        story.put(ItemBody::Observed { signals: vec![], facts });
+    };
+    let since = story.now;
+    for _ in 0..10 {
+        failing(&mut story, "origins");
+        story.run(30);
+    }
+    failing(&mut story, "quotas");
+    story.tick();
+    let known = |story: &Story| story.state.unreadable.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(known(&story), ["origins", "quotas"]);
+    assert_eq!(story.state.unreadable["origins"].since, since);
+    story.run(180);
+    assert_eq!(known(&story), ["quotas"], "quotas are read more seldom");
+    story.run(1_500);
+    assert_eq!(known(&story), Vec::<String>::new());
+}

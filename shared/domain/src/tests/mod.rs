@@ -7,6 +7,7 @@ mod returning;
 mod ledger;
 mod capacity;
 mod quota;
+mod throughput;
 mod modes;
 mod epoch;
 mod explanation;

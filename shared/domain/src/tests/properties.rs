@@ -277,7 +277,10 @@ fn something_is_left(story: &Story) {
                 *position < before
             }
             Effect::SetOrigin { enabled, .. } => *enabled == EnabledState::Disabled,
-            Effect::RaiseFloor { .. } | Effect::RestoreFloor { .. } => false,
+            Effect::RaiseFloor { .. }
+            | Effect::RestoreFloor { .. }
+            | Effect::RaiseThroughput { .. }
+            | Effect::RestoreThroughput { .. } => false,
         };
         let fails = |stamp: &StampId| {
             let assessment = &decision.assessments[stamp];

@@ -109,6 +109,25 @@ fn what_is_there_is_there_whatever_the_quota_says() {
     assert_eq!(possible(&story), 4);
 }
 
+/// Found by the drill of a short quota: what a full region was given as relief asked for more than it may have, and got none.
+#[test]
+fn relief_of_a_full_region_stays_within_its_quota_too() {
+    let mut story = Story::calm(2);
+    read(&mut story, 5);
+    story.tick();
+    let full = story.scene(OTHER);
+    (full.direct, full.load_rps, full.saturation) = (Direct::Full, 1_200.0, 2.0);
+    let mut asked = Vec::new();
+    for _ in 0..12 {
+        story.tick();
+        asked.extend(story.created().iter().filter_map(|step| match &step.effect {
+            Effect::RaiseFloor { stamp, minimum, .. } if stamp.as_str() == OTHER => Some(*minimum),
+            _ => None,
+        }));
+    }
+    assert_eq!(asked.first(), Some(&5), "{asked:?}");
+}
+
 #[test]
 fn in_the_loss_no_more_is_asked_for_than_the_quota_allows() {
     let mut story = Story::calm(2);

@@ -185,6 +185,30 @@ fn quota_and_cosmos_answer_in_their_shapes() {
 }
 
 #[test]
+fn a_throughput_changes_in_steps_by_an_operation_and_goes_back_to_a_tenth_of_its_highest() {
+    let mut world = world();
+    let path =
+        format!("{}/{}/throughputSettings/default", world.ids.cosmos_account, super::throughput::CONTAINER);
+    let wish = |maximum: u32| json!({ "properties": { "resource": { "autoscaleSettings": { "maxThroughput": maximum } } } });
+    let maximum = |world: &mut World| {
+        get(world, &path).body["properties"]["resource"]["autoscaleSettings"]["maxThroughput"].clone()
+    };
+    assert_eq!(maximum(&mut world), 4_000);
+    assert_eq!(send(&mut world, "PUT", &path, wish(12_500)).status, 400);
+    let sent = send(&mut world, "PUT", &path, wish(20_000));
+    assert_eq!(sent.status, 202);
+    let operation = sent.headers.iter().find(|(name, _)| name == "azure-asyncoperation").unwrap().1.clone();
+    let operation = operation.strip_prefix("https://management.azure.com").unwrap().to_owned();
+    assert_eq!(get(&mut world, &operation).body["status"], "Dequeued");
+    assert_eq!(send(&mut world, "PUT", &path, wish(5_000)).status, 409, "one at a time");
+    assert_eq!(maximum(&mut world), 4_000);
+    (0..10).for_each(|_| world.step());
+    assert_eq!(get(&mut world, &operation).body["status"], "Succeeded");
+    assert_eq!(maximum(&mut world), 20_000);
+    assert_eq!(send(&mut world, "PUT", &path, wish(1_000)).status, 400, "a tenth of 20 000 is the least");
+}
+
+#[test]
 fn a_frozen_front_door_accepts_a_change_and_makes_it_after_the_thaw() {
     let mut world = world_of("three-stamps-latch-frozen-and-thawed");
     (0..1_000).for_each(|_| world.step());

@@ -234,6 +234,10 @@ impl Cordon {
                 hands.plant.stamps[s].floor = None;
                 StepResult::Done { recorded: None }
             }
+            // The shipped policy lists no throughput: nobody asks for it in this world.
+            Effect::RaiseThroughput { .. } | Effect::RestoreThroughput { .. } => {
+                failed(FailureCode::NotFound)
+            }
         }
     }
 
