@@ -62,9 +62,9 @@ pub(crate) fn of_floor(
     new: &CapacityFacts,
     policy: &Policy,
 ) -> Option<FoldNote> {
-    let old = state.capacity.get(stamp)?;
     let case = state.cases.get_mut(stamp)?;
-    let recorded = case.floor_recorded?;
+    let Some(recorded) = case.floor_recorded else { return adopt(case, steps, stamp, new) };
+    let old = state.capacity.get(stamp)?;
     let raises = |step: &Step| match &step.effect {
         Effect::RaiseFloor { stamp: about, minimum, .. } if about == stamp => Some(*minimum),
         _ => None,
@@ -95,6 +95,40 @@ pub(crate) fn of_floor(
         "it is given up until this cordon is over".to_owned()
     };
     Some(told(format!("{what}; {then}")))
+}
+
+/// A floor that nobody recorded, and that an attempt of ours wanted exactly so and ended unheard of, is ours to give back;
+/// nobody would until it expires. Known for as long as the step is remembered. (Simulation, seeds 8000187 and 8000289.)
+fn adopt(
+    case: &mut StampCase,
+    steps: &[StoredStep],
+    stamp: &StampId,
+    new: &CapacityFacts,
+) -> Option<FoldNote> {
+    let stands = new.our_floor.filter(|_| case.floor_yielded_at.is_none())?;
+    let unheard = |step: &Step| {
+        let wanted = matches!(&step.effect, Effect::RaiseFloor { stamp: about, minimum, .. }
+            if about == stamp && *minimum == stands);
+        let ended = matches!(step.status, StepStatus::Failed { .. } | StepStatus::Void { .. });
+        wanted && ended && step.attempts > 0
+    };
+    // One that was given back since this was read still stands in what was read.
+    let given_back = |step: &Step| {
+        matches!(&step.effect, Effect::RestoreFloor { stamp: about, .. } if about == stamp)
+            && step.ended_at().is_none_or(|ended| ended >= new.read_at)
+    };
+    let ours = steps.iter().any(|stored| unheard(&stored.step))
+        && !steps.iter().any(|stored| given_back(&stored.step));
+    ours.then(|| {
+        case.floor_recorded = Some(stands);
+        case.floor_set_at = Some(new.read_at);
+        FoldNote::StepEnded {
+            text: format!(
+                "keep at least {stands} instances in {stamp}: done by an attempt of ours that nobody heard of; it is ours \
+                 to give back"
+            ),
+        }
+    })
 }
 
 /// What was given up, and how often something was put back, is remembered for one cordon only.

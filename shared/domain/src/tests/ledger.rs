@@ -335,3 +335,34 @@ fn what_could_not_be_read_is_known_until_nobody_fails_to_read_it_any_more() {
     story.run(1_500);
     assert_eq!(known(&story), Vec::<String>::new());
 }
+
+/// Seeds 8000187 and 8000289 of the simulation: the controller died between the floor and its outcome, the alert passed, and
+/// the instances stayed until the floor expired by itself, eight hours later.
+#[test]
+fn a_floor_whose_outcome_nobody_heard_is_given_back_all_the_same() {
+    let mut story = Story::calm(2);
+    story.executor = Executor::DiesAfterTheEffect;
+    story.platform("eastus2", Standing::Fired);
+    story.run(30);
+    let other = StampId::from("centralus");
+    assert!(story.scenes[&other].our_floor.is_some(), "it stands");
+    assert_eq!(story.case("centralus").floor_recorded, None, "and nobody knows");
+    story.platform("eastus2", Standing::Resolved);
+    story.run(120);
+    story.executor = Executor::Works;
+    story.run(3_600);
+    assert_eq!(story.scenes[&other].our_floor, None);
+    assert_eq!(story.case("centralus").floor_recorded, None);
+    let told = story.records.iter().flat_map(|record| &record.because);
+    assert_eq!(told.filter(|line| line.contains("an attempt of ours that nobody heard of")).count(), 1);
+}
+
+/// What stands under our name and was never ours to set is left alone.
+#[test]
+fn a_floor_that_no_attempt_of_ours_wanted_is_not_given_back() {
+    let mut story = Story::calm(2);
+    let theirs = Some((9, story.now + Duration::from_secs(36_000)));
+    story.scene("centralus").our_floor = theirs;
+    story.run(3_600);
+    assert_eq!(story.scenes[&StampId::from("centralus")].our_floor, theirs);
+}
