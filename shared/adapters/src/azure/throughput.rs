@@ -111,7 +111,7 @@ mod tests {
     const SETTING: &str = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.DocumentDB/databaseAccounts/a/\
                            sqlDatabases/shop/containers/orders/throughputSettings/default";
 
-    fn setting(resource: Value) -> Value {
+    fn setting(resource: &Value) -> Value {
         json!({ "id": SETTING, "name": "default", "location": "West US", "tags": { "team": "shop" },
                 "properties": { "resource": resource } })
     }
@@ -127,7 +127,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wish_is_cut_to_what_is_there_at_once_and_to_whole_steps() {
-        let script = Script::new([Answer::json(200, &setting(autoscale(4_000)))]);
+        let script = Script::new([Answer::json(200, &setting(&autoscale(4_000)))]);
         let found = read(&arm(&script), &id(SETTING)).await.unwrap();
         assert_eq!((found.maximum, found.lowest, found.instant), (4_000, Some(1_000), Some(20_500)));
         for (wanted, expected) in [(12_000, 12_000), (12_900, 12_000), (90_000, 20_000), (2_000, 4_000)] {
@@ -140,7 +140,7 @@ mod tests {
         let address = "https://management.azure.com/subscriptions/s/providers/Microsoft.DocumentDB/locations/westus/operationsStatus/1";
         let accepted =
             Answer::json(202, &json!({ "status": "Enqueued" })).header("azure-asyncoperation", address);
-        let script = Script::new([Answer::json(200, &setting(autoscale(4_000))), accepted]);
+        let script = Script::new([Answer::json(200, &setting(&autoscale(4_000))), accepted]);
         let arm = arm(&script);
         let sent = read(&arm, &id(SETTING)).await.unwrap().set(&arm, 12_000).await.unwrap();
         assert!(matches!(sent, Accepted::Running { operation, .. } if operation.as_str() == address));
@@ -160,8 +160,8 @@ mod tests {
         let mut pending = autoscale(4_000);
         pending["offerReplacePending"] = json!("true");
         let script = Script::new([
-            Answer::json(200, &setting(json!({ "throughput": 400, "minimumThroughput": "400" }))),
-            Answer::json(200, &setting(pending)),
+            Answer::json(200, &setting(&json!({ "throughput": 400, "minimumThroughput": "400" }))),
+            Answer::json(200, &setting(&pending)),
         ]);
         let arm = arm(&script);
         assert!(matches!(read(&arm, &id(SETTING)).await, Err(ThroughputError::NotAutoscale)));
