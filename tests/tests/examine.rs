@@ -69,6 +69,39 @@ async fn a_flipped_byte_of_a_record_names_the_record() {
     }
 }
 
+/// The store finds a record by its key, workload and number: one that was changed must not hide the record, nor be believed.
+#[tokio::test]
+async fn a_flipped_bit_of_a_key_names_the_record_that_lies_there() {
+    let directory = TempDir::new();
+    let (path, copy) = (directory.fresh(), directory.fresh());
+    write(&path).await;
+    let whole = std::fs::read(&path).unwrap();
+    let workload_bytes = workload().as_str().as_bytes().to_vec();
+    for seq in [1, 2, RECORDS / 2, RECORDS] {
+        let key = [workload_bytes.as_slice(), &seq.to_le_bytes()].concat();
+        let places = whole.windows(key.len()).enumerate().filter(|(_, window)| *window == key);
+        let mut in_use = 0;
+        for (start, _) in places {
+            for at in [start, start + workload_bytes.len(), start + key.len() - 2, start + key.len() - 1] {
+                for bit in [0, 3, 7] {
+                    let mut bytes = whole.clone();
+                    bytes[at] ^= 1 << bit;
+                    std::fs::write(&copy, &bytes).unwrap();
+                    let found = examine(&copy, &workload()).unwrap();
+                    let named = named(&found);
+                    in_use += usize::from(!named.is_empty());
+                    assert!(
+                        named.is_empty() || named == [seq],
+                        "record {seq}, bit {bit}: {:?}",
+                        found.walk.broken
+                    );
+                }
+            }
+        }
+        assert!(in_use >= 12, "record {seq}: the key in use is among them ({in_use})");
+    }
+}
+
 #[tokio::test]
 async fn a_flipped_byte_anywhere_is_survived_and_never_hidden() {
     let directory = TempDir::new();

@@ -51,6 +51,40 @@ pub fn walk_lines<'a>(lines: impl Iterator<Item = &'a [u8]>) -> ChainWalk {
     walk
 }
 
+impl Link {
+    /// The number of its record.
+    pub(super) const fn seq(&self) -> u64 {
+        self.seq
+    }
+}
+
+/// The link of a stored document by the number of the record itself, if that is whole and only its key is another one.
+pub(super) fn placed_link(seq: u64, document: &[u8]) -> Link {
+    let link = stored_link(seq, document);
+    match own_number(document) {
+        Some((_, own)) if link.wrong.is_some() && own != seq => misplaced(own, document).unwrap_or(link),
+        _ => link,
+    }
+}
+
+/// The link of a whole record of this workload that lies under the key of another one.
+pub(super) fn strayed_link(workload: &str, document: &[u8]) -> Option<Link> {
+    let (of, own) = own_number(document)?;
+    if of == workload { misplaced(own, document) } else { None }
+}
+
+fn misplaced(own: u64, document: &[u8]) -> Option<Link> {
+    let whole = stored_link(own, document);
+    let wrong = Some("is whole and lies in another place: its key in the file was changed".to_owned());
+    whole.wrong.is_none().then_some(Link { wrong, ..whole })
+}
+
+/// Whose record a document says it is, and its number.
+fn own_number(document: &[u8]) -> Option<(String, u64)> {
+    let record = rules::decode::<AuditRecord>(LEDGER, "audit record", AUDIT_SCHEMA, document).ok()?;
+    Some((record.workload.to_string(), record.seq))
+}
+
 /// The link of a record that the store could not even hand out.
 pub(super) fn unread_link(seq: u64, why: &str) -> Link {
     let wrong = Some(format!("cannot be read: {why}"));

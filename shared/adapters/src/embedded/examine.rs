@@ -9,9 +9,9 @@ use std::thread;
 
 use domain::WorkloadId;
 use domain::state::{STATE_SCHEMA, WorkloadState};
-use redb::{ReadOnlyDatabase, ReadableDatabase};
+use redb::{ReadOnlyDatabase, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
-use super::chain::{BROKEN_MAX, ChainWalk, Link, join, stored_link, unread_link};
+use super::chain::{BROKEN_MAX, ChainWalk, Link, join, placed_link, stored_link, strayed_link, unread_link};
 use super::file::{broken, open_as_it_is};
 use super::ledger::{AUDIT, STATE};
 use crate::StoreError;
@@ -19,6 +19,9 @@ use crate::memory::rules::{self, LEDGER};
 
 /// What a damaged page of the store is called.
 const DAMAGED: &str = "the page of the file that holds it is damaged";
+
+/// More records than any ledger has: a decision a second for three years. Keys that span more were damaged.
+const SPAN_MAX: u64 = 100_000_000;
 
 /// What an examination of a file found.
 #[derive(Debug)]
@@ -37,34 +40,64 @@ pub struct Examination {
 pub fn examine(path: &Path, workload: &WorkloadId) -> Result<Examination, StoreError> {
     let workload = workload.as_str();
     let head = guarded(|| head(&open_as_it_is(path, LEDGER)?, workload));
-    let stated = head.as_ref().ok().and_then(|head| head.as_ref().map(|(seq, _)| *seq));
-    let (first, last) = match (guarded(|| bounds(&open_as_it_is(path, LEDGER)?, workload)), stated) {
-        (Ok(found), _) => found,
-        (Err(_), Some(stated)) => (1, stated),
-        (Err(error), None) => return Err(error),
+    let bounds = guarded(|| bounds(&open_as_it_is(path, LEDGER)?, workload));
+    let by_key = match &bounds {
+        Ok((first, last)) if first <= last && last - first < SPAN_MAX => {
+            side_by_side(path, workload, *first, *last)
+        }
+        _ => Err(rules::unreadable(LEDGER, "audit".to_owned(), DAMAGED)),
     };
+    // A key that was changed may hide its record, and others with it, from every search.
+    let all = guarded(|| count(&open_as_it_is(path, LEDGER)?)).ok();
+    if let Ok(walk) = &by_key
+        && walk.broken.is_empty()
+        && all == Some(walk.records)
+        && head.as_ref().is_ok_and(|head| *head == walk.last)
+    {
+        return Ok(Examination { walk: walk.clone(), head });
+    }
+    // Something is wrong, perhaps the very keys by which it was looked up: everything is looked at where it lies.
+    let links = guarded(|| everywhere(&open_as_it_is(path, LEDGER)?, workload)).or_else(|error| {
+        let stated = head.as_ref().ok().and_then(|head| head.as_ref().map(|(seq, _)| *seq));
+        stated.map(|last| one_by_one(path, workload, last)).ok_or(error)
+    });
+    Ok(Examination { walk: links.map(joined).or(by_key).or_else(|error| bounds.and(Err(error)))?, head })
+}
+
+fn joined((bytes, links): (u64, Vec<Link>)) -> ChainWalk {
+    let mut walk = ChainWalk { bytes, ..ChainWalk::default() };
+    join(&mut walk, links);
+    walk
+}
+
+/// The records between two keys, a part of them on each processor.
+fn side_by_side(path: &Path, workload: &str, first: u64, last: u64) -> Result<ChainWalk, StoreError> {
     let workers = thread::available_parallelism().map_or(1, NonZero::get);
     let workers = u64::try_from(workers).unwrap_or(1);
-    let share = (last - first + 1).div_ceil(workers).max(1);
-    let parts: Vec<(u64, Vec<Link>)> = thread::scope(|scope| {
+    let share = (last - first + 1).div_ceil(workers);
+    let parts: Vec<Result<(u64, Vec<Link>), StoreError>> = thread::scope(|scope| {
         let started: Vec<_> = (0..workers)
             .map(|worker| {
                 let from = first + worker * share;
-                let until = from.saturating_add(share).min(last.saturating_add(1));
-                scope.spawn(move || part(path, workload, from, until))
+                let until = (from + share).min(last + 1);
+                // Each has the file for itself: a panic inside the store leaves its locks poisoned.
+                scope.spawn(move || {
+                    guarded(|| in_order(&open_as_it_is(path, LEDGER)?, workload, from.min(until), until))
+                })
             })
             .collect();
         let ended = started.into_iter().map(thread::ScopedJoinHandle::join);
-        ended.map(Result::unwrap_or_default).collect()
+        ended
+            .map(|part| part.unwrap_or_else(|_| Err(rules::unavailable(LEDGER, "a walker stopped"))))
+            .collect()
     });
-    let mut walk = ChainWalk::default();
-    let mut links = Vec::new();
-    for (bytes, part) in parts {
-        walk.bytes += bytes;
+    let (mut bytes, mut links) = (0, Vec::new());
+    for part in parts {
+        let (more, part) = part?;
+        bytes += more;
         links.extend(part);
     }
-    join(&mut walk, links);
-    Ok(Examination { walk, head })
+    Ok(joined((bytes, links)))
 }
 
 /// The store trusts its pages and panics at some that were damaged after they were written.
@@ -91,12 +124,6 @@ fn bounds(database: &ReadOnlyDatabase, workload: &str) -> Result<(u64, u64), Sto
     Ok((first, last.unwrap_or(first)))
 }
 
-/// One worker's records. It has the file for itself: a panic inside the store leaves its locks poisoned.
-fn part(path: &Path, workload: &str, from: u64, until: u64) -> (u64, Vec<Link>) {
-    let whole = guarded(|| in_order(&open_as_it_is(path, LEDGER)?, workload, from, until));
-    whole.unwrap_or_else(|_| one_by_one(path, workload, from, until))
-}
-
 fn in_order(
     database: &ReadOnlyDatabase,
     workload: &str,
@@ -109,24 +136,60 @@ fn in_order(
     let mut bytes = 0;
     for entry in table.range((workload, from)..(workload, until)).map_err(failed)? {
         let (key, document) = entry.map_err(failed)?;
-        let document = document.value();
+        let ((of, seq), document) = (key.value(), document.value());
+        if of != workload {
+            return Err(rules::unreadable(
+                LEDGER,
+                "audit".to_owned(),
+                "a key between its own is another workload's",
+            ));
+        }
         bytes += u64::try_from(document.len()).unwrap_or(0);
-        links.push(stored_link(key.value().1, document));
+        links.push(stored_link(seq, document));
     }
     Ok((bytes, links))
 }
 
+/// Records in the file, as the store counts them; of other workloads too, if it holds several.
+fn count(database: &ReadOnlyDatabase) -> Result<u64, StoreError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    transaction.open_table(AUDIT).map_err(failed)?.len().map_err(failed)
+}
+
+/// Every record of the file that says it is the workload's, or lies where one of its own would, by its own number.
+fn everywhere(database: &ReadOnlyDatabase, workload: &str) -> Result<(u64, Vec<Link>), StoreError> {
+    let transaction = database.begin_read().map_err(failed)?;
+    let table = transaction.open_table(AUDIT).map_err(failed)?;
+    let mut links = Vec::new();
+    let mut bytes = 0;
+    for entry in table.iter().map_err(failed)? {
+        let (key, document) = entry.map_err(failed)?;
+        let document = document.value();
+        // A key that is no text any more cannot even be read.
+        let link = match catch_unwind(AssertUnwindSafe(|| key.value())) {
+            Ok((of, seq)) if of == workload => Some(placed_link(seq, document)),
+            _ => strayed_link(workload, document),
+        };
+        if let Some(link) = link {
+            bytes += u64::try_from(document.len()).unwrap_or(0);
+            links.push(link);
+        }
+    }
+    links.sort_by_key(Link::seq);
+    Ok((bytes, links))
+}
+
 /// Around what is damaged: each record is asked for by itself, and those that the store cannot hand out are named.
-fn one_by_one(path: &Path, workload: &str, from: u64, until: u64) -> (u64, Vec<Link>) {
+fn one_by_one(path: &Path, workload: &str, last: u64) -> (u64, Vec<Link>) {
     let (mut bytes, mut links) = (0, Vec::new());
-    let (mut next, mut unread) = (from, 0);
-    while next < until && unread < BROKEN_MAX {
+    let (mut next, mut unread) = (1, 0);
+    while next <= last && unread < BROKEN_MAX {
         // After a panic the file is opened again.
         let _ = guarded(|| {
             let database = open_as_it_is(path, LEDGER)?;
             let transaction = database.begin_read().map_err(failed)?;
             let table = transaction.open_table(AUDIT).map_err(failed)?;
-            while next < until {
+            while next <= last {
                 if let Some(document) = table.get((workload, next)).map_err(failed)? {
                     let document = document.value();
                     bytes += u64::try_from(document.len()).unwrap_or(0);
@@ -136,7 +199,7 @@ fn one_by_one(path: &Path, workload: &str, from: u64, until: u64) -> (u64, Vec<L
             }
             Ok(())
         });
-        if next < until {
+        if next <= last {
             links.push(unread_link(next, DAMAGED));
             unread += 1;
             next += 1;
