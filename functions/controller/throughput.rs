@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use adapters::azure::arm::{Accepted, ResourceId};
-use adapters::azure::throughput::{self, STEP, ThroughputError};
+use adapters::azure::throughput::{self, STEP, Throughput, ThroughputError};
 use domain::policy::ThroughputLever;
 use domain::{FailureCode, Step, StepResult, Timestamp};
 
@@ -31,6 +31,17 @@ pub(super) fn setting(controller: &Controller, resource: &str) -> Option<Resourc
     ResourceId::parse(&ThroughputLever::setting(resource, &controller.policy)?).ok()
 }
 
+/// Why a setting cannot be read or written.
+enum Ended {
+    NoSetting(String),
+    Throughput(ThroughputError),
+}
+
+async fn read(controller: &Controller, resource: &str) -> Result<Throughput, Ended> {
+    let id = setting(controller, resource).ok_or_else(|| Ended::NoSetting(resource.to_owned()))?;
+    throughput::read(&controller.azure.arm, &id).await.map_err(Ended::Throughput)
+}
+
 /// Raises the maximum, if it is what was read when the step was planned.
 pub(super) async fn raise(
     controller: &Controller,
@@ -39,9 +50,7 @@ pub(super) async fn raise(
     tried: Tried,
     now: Timestamp,
 ) -> StepResult {
-    let Some(id) = setting(controller, resource) else { return no_setting(resource) };
-    let arm = &controller.azure.arm;
-    let found = match throughput::read(arm, &id).await {
+    let found = match read(controller, resource).await {
         Ok(found) => found,
         Err(error) => return ended(&error, now),
     };
@@ -57,10 +66,10 @@ pub(super) async fn raise(
             format!("the maximum is {} now, not {before}, or {maximum} is not there at once", found.maximum);
         return failed(FailureCode::Superseded, &detail);
     }
-    match found.set(arm, maximum).await {
+    match found.set(&controller.azure.arm, maximum).await {
         Ok(Accepted::Done(_)) => confirm(controller, resource, maximum, now).await,
         Ok(Accepted::Running { operation, retry_after, .. }) => accepted(&operation, retry_after, now),
-        Err(error) => ended(&error, now),
+        Err(error) => ended(&Ended::Throughput(error), now),
     }
 }
 
@@ -71,8 +80,7 @@ pub(super) async fn confirm(
     maximum: u32,
     now: Timestamp,
 ) -> StepResult {
-    let Some(id) = setting(controller, resource) else { return no_setting(resource) };
-    match throughput::read(&controller.azure.arm, &id).await {
+    match read(controller, resource).await {
         Ok(found) if found.maximum == maximum => StepResult::Done { recorded: Some(maximum) },
         Ok(found) => {
             let detail = format!("read back, the maximum is {}; somebody wrote after us", found.maximum);
@@ -89,9 +97,7 @@ pub(super) async fn restore(
     (before, recorded): (u32, u32),
     now: Timestamp,
 ) -> StepResult {
-    let Some(id) = setting(controller, resource) else { return no_setting(resource) };
-    let arm = &controller.azure.arm;
-    let found = match throughput::read(arm, &id).await {
+    let found = match read(controller, resource).await {
         Ok(found) => found,
         Err(error) => return ended(&error, now),
     };
@@ -104,10 +110,10 @@ pub(super) async fn restore(
         let detail = format!("the maximum is {} now, and not ours any more", found.maximum);
         return failed(FailureCode::NotOurs, &detail);
     }
-    match found.set(arm, back).await {
+    match found.set(&controller.azure.arm, back).await {
         Ok(Accepted::Done(_)) => given_back(controller, resource, back, now).await,
         Ok(Accepted::Running { operation, retry_after, .. }) => accepted(&operation, retry_after, now),
-        Err(error) => ended(&error, now),
+        Err(error) => ended(&Ended::Throughput(error), now),
     }
 }
 
@@ -125,22 +131,24 @@ pub(super) async fn confirm_restored(
     recorded: u32,
     now: Timestamp,
 ) -> StepResult {
-    let Some(id) = setting(controller, resource) else { return no_setting(resource) };
-    match throughput::read(&controller.azure.arm, &id).await {
+    match read(controller, resource).await {
         Ok(found) if found.maximum != recorded => StepResult::Done { recorded: None },
         Ok(_) => failed(FailureCode::Superseded, "read back, our maximum is still there"),
         Err(error) => ended(&error, now),
     }
 }
 
-fn no_setting(resource: &str) -> StepResult {
-    failed(FailureCode::NotFound, &format!("{resource} is no setting of the workload's account"))
-}
-
-fn ended(error: &ThroughputError, now: Timestamp) -> StepResult {
+fn ended(error: &Ended, now: Timestamp) -> StepResult {
     match error {
-        ThroughputError::Arm(error) => of_arm_error(error, now),
-        ThroughputError::Pending => retry(now + PENDING_WAIT, FailureCode::Rejected, &chain(error)),
-        ThroughputError::NotAutoscale => failed(FailureCode::Rejected, &chain(error)),
+        Ended::NoSetting(resource) => {
+            failed(FailureCode::NotFound, &format!("{resource} is no setting of the workload's account"))
+        }
+        Ended::Throughput(ThroughputError::Arm(error)) => of_arm_error(error, now),
+        Ended::Throughput(error @ ThroughputError::Pending) => {
+            retry(now + PENDING_WAIT, FailureCode::Rejected, &chain(error))
+        }
+        Ended::Throughput(error @ ThroughputError::NotAutoscale) => {
+            failed(FailureCode::Rejected, &chain(error))
+        }
     }
 }

@@ -32,6 +32,8 @@ pub enum Down {
     No,
     /// It is not reachable.
     Unreachable,
+    /// It is, and takes no item: each breaks a rule of its.
+    Refusing,
 }
 
 impl InboxLedger {
@@ -54,6 +56,7 @@ impl InboxLedger {
     fn check(&self) -> Result<(), StoreError> {
         match *lock(&self.down) {
             Down::No => Ok(()),
+            Down::Refusing => Ok(()),
             Down::Unreachable => Err(unreachable_store("ledger")),
         }
     }
@@ -74,6 +77,9 @@ impl Ledger for InboxLedger {
 
     async fn append(&self, _: &WorkloadId, items: &[InboxItem]) -> Result<usize, StoreError> {
         self.check()?;
+        if *lock(&self.down) == Down::Refusing {
+            return Err(StoreError::Refused { store: "ledger", reason: "an item is too large".to_owned() });
+        }
         let mut inbox = lock(&self.inbox);
         let before = inbox.len();
         for item in items {
@@ -148,7 +154,7 @@ impl GateReader for Gates {
     async fn read(&self, stamp: &StampId) -> Result<Option<GateDocument>, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         match *lock(&self.down) {
-            Down::No => Ok(lock(&self.documents).get(stamp).cloned()),
+            Down::No | Down::Refusing => Ok(lock(&self.documents).get(stamp).cloned()),
             Down::Unreachable => Err(unreachable_store("gates")),
         }
     }

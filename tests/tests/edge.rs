@@ -199,6 +199,18 @@ async fn with_a_data_directory_events_wait_for_a_lost_ledger_and_outlive_the_pro
     assert_eq!((left, ledger.inbox().len()), (1, 1), "the same event thrice is one");
     assert!(directory.join("noise.refused").exists(), "and what is no event is put aside");
 
+    // What the ledger will never take does not stand in the way of what comes after it.
+    let events = |ending: &str| {
+        let entries = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|found| found == ending)).count()
+    };
+    let refused_before = events("refused");
+    spool.put(&ledger.inbox()).unwrap();
+    ledger.set(Down::Refusing);
+    assert_eq!((spool.drain(controller).await.unwrap(), events("json")), (0, 0));
+    assert_eq!(events("refused"), refused_before + 1, "and it is not lost");
+    ledger.set(Down::No);
+
     // A directory that cannot be used keeps nobody from deciding.
     std::fs::remove_dir_all(&directory).unwrap();
     std::fs::write(&directory, "a file where the directory was").unwrap();

@@ -151,7 +151,7 @@ pub struct StampCase {
     pub early: Option<ByHand>,
     /// Requests per second before the first symptom: what must be carried.
     pub demand_rps: f64,
-    /// What a slice of its ramp brought when it was too much; none as long as none was.
+    /// What a slice of its ramp brought when it was too much, until it serves again; none as long as none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub busy_slice: Option<BusySlice>,
     /// The latest own load samples, the oldest first, at most `LOAD_SAMPLES_MAX`.

@@ -332,6 +332,8 @@ fn serve(world: &World<'_>, case: &mut StampCase) {
     case.ready_deadline = None;
     case.sliced_at = None;
     case.origin_enabled_at = None;
+    // What its slices brought is learnt anew: a gate that once let all in must not silence the check for good.
+    case.busy_slice = None;
     case.returned_at = Some(as_of);
     case.edge_from = Some(as_of);
     if case.acknowledged {
