@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use redb::{Builder, ConcurrencyMode, Database, ReadOnlyDatabase, ReadableDatabase, TableDefinition};
 
@@ -17,10 +17,15 @@ const LAYOUT: u64 = 1;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
+/// Opens the file, from the beginning or again.
+type Opener = dyn Fn() -> Result<Database, StoreError> + Send + Sync;
+
 /// An open file, shared by the clones of a store. One process at a time: a second one is refused at the door.
 #[derive(Clone)]
 pub(super) struct File {
-    database: Arc<Database>,
+    /// None after the disk failed, until somebody needs the file again.
+    database: Arc<Mutex<Option<Arc<Database>>>>,
+    open: Arc<Opener>,
     store: &'static str,
 }
 
@@ -29,25 +34,12 @@ impl File {
     pub(super) fn open(
         path: &Path,
         store: &'static str,
-        create_tables: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+        create_tables: impl Fn(&redb::WriteTransaction) -> Result<(), redb::Error> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
-        let opened = Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            // Without it, a file that something else has damaged could panic later instead of being reported here. Which
-            // record is damaged is told by `examine`.
-            .set_check_integrity_on_open(true)
-            .create(path);
-        let database = opened.map_err(|error| broken(store, error))?;
-        check_layout(&database, store)?;
-        let prepare = || {
-            let transaction = database.begin_write()?;
-            transaction.open_table(META)?.insert("layout", LAYOUT)?;
-            create_tables(&transaction)?;
-            transaction.commit()?;
-            Ok::<_, redb::Error>(())
-        };
-        prepare().map_err(|error| broken(store, error))?;
-        Ok(Self { database: Arc::new(database), store })
+        let path = path.to_owned();
+        let open = move || open(&path, store, &create_tables);
+        let database = open()?;
+        Ok(Self { database: Arc::new(Mutex::new(Some(Arc::new(database)))), open: Arc::new(open), store })
     }
 
     /// Runs `work` where it may block: a commit waits for the disk. If the caller goes away the work is still done, so
@@ -56,10 +48,68 @@ impl File {
         &self,
         work: impl FnOnce(&Database) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (database, store) = (Arc::clone(&self.database), self.store);
-        let done = tokio::task::spawn_blocking(move || work(&database)).await;
-        done.map_err(|stopped| unavailable(store, stopped))?
+        let file = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let database = file.current()?;
+            let result = work(&database);
+            if result.as_ref().is_err_and(is_of_the_disk) {
+                file.close(&database);
+            }
+            result
+        })
+        .await;
+        done.map_err(|stopped| unavailable(self.store, stopped))?
     }
+
+    /// The open file. After the disk failed the store takes nothing more through the old opening, although the disk may have
+    /// room again: it is opened anew, which also checks it.
+    fn current(&self) -> Result<Arc<Database>, StoreError> {
+        let mut current = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = &*current {
+            return Ok(Arc::clone(database));
+        }
+        let database = Arc::new((self.open)()?);
+        *current = Some(Arc::clone(&database));
+        Ok(database)
+    }
+
+    /// Lets go of an opening through which nothing can be written any more; it is over when its last reader is.
+    fn close(&self, spent: &Arc<Database>) {
+        let mut current = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, spent)) {
+            *current = None;
+        }
+    }
+}
+
+fn open(
+    path: &Path,
+    store: &'static str,
+    create_tables: &impl Fn(&redb::WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<Database, StoreError> {
+    let opened = Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        // Without it, a file that something else has damaged could panic later instead of being reported here. Which
+        // record is damaged is told by `examine`.
+        .set_check_integrity_on_open(true)
+        .create(path);
+    let database = opened.map_err(|error| broken(store, error))?;
+    check_layout(&database, store)?;
+    let prepare = || {
+        let transaction = database.begin_write()?;
+        transaction.open_table(META)?.insert("layout", LAYOUT)?;
+        create_tables(&transaction)?;
+        transaction.commit()?;
+        Ok::<_, redb::Error>(())
+    };
+    prepare().map_err(|error| broken(store, error))?;
+    Ok(database)
+}
+
+/// Whether an error came from the disk, now or before: through this opening no write succeeds any more.
+fn is_of_the_disk(error: &StoreError) -> bool {
+    let StoreError::Unavailable { source, .. } = error else { return false };
+    matches!(source.downcast_ref(), Some(redb::Error::Io(_) | redb::Error::PreviousIo))
 }
 
 /// Opens a file to look at what is in it as it lies: nothing is checked, repaired or written, so that what is damaged can
