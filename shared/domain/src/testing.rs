@@ -42,6 +42,8 @@ pub(crate) enum Direct {
     DownForWitnessOnly,
     /// Nothing answers the witness; the peers see it well.
     VantagesDisagree,
+    /// The witness sees it well; nothing answers the peers.
+    WellForWitnessOnly,
     /// This many of 20 requests fail.
     Errors(u64),
     /// This many of 20 requests fail in every other run of the observer, none in between.
@@ -484,6 +486,9 @@ impl Scene {
             Direct::DownForWitnessOnly => signals.push(witness(20, Verdict::Unhealthy, gone)),
             Direct::VantagesDisagree => {
                 signals.extend([witness(20, Verdict::Unhealthy, gone), peer(Verdict::Healthy, None)]);
+            }
+            Direct::WellForWitnessOnly => {
+                signals.extend([witness(0, Verdict::Healthy, None), peer(Verdict::Unhealthy, gone)]);
             }
             Direct::Errors(failed) => {
                 signals.push(witness(failed, Verdict::Healthy, Some(FailureKind::ServerError)));

@@ -26,11 +26,16 @@ const NO_LOAD_SHARE: f64 = 0.05;
 const LOAD_SLACK_SHARE: f64 = 0.05;
 
 /// If what still serves fails while this one is healthy by `Direct`, it comes back at once: a doubtful region beats
-/// none. Only an operator's hold ranks above.
+/// none. Only an operator's hold ranks above. A row of good probes after the bad ones is enough: the ratio over a minute
+/// still counts what failed before.
 pub(super) fn emergency(world: &World<'_>, stamp: &StampId, case: &StampCase) -> Option<(StampCase, Ruling)> {
     let is_out = matches!(case.stage, Stage::Cordoned | Stage::Proving | Stage::Readmitting)
         && case.gate != GatePosition::Open;
-    if !(is_out && world.assessment(stamp).direct_healthy()) {
+    // Once per span: what comes and goes must prove itself between its moments, as without this.
+    let out_for = world.as_of().since(case.since);
+    let seems_back = || out_for >= world.policy.evidence.direct_span.get() && world.seems_back(stamp);
+    let is_well = || world.assessment(stamp).direct_healthy() || seems_back();
+    if !(is_out && is_well()) {
         return None;
     }
     // What is failing by any rule is down, not only what our own probes see down: they may not see it at all.
@@ -349,7 +354,8 @@ fn step_back_reason(
     ramp: RampRun,
 ) -> Option<StepBackReason> {
     let assessment = world.assessment(stamp);
-    if assessment.has_bad_voice() {
+    // What an emergency let in on a row of good probes is not put out again for the bad ones before that row.
+    if assessment.has_bad_voice() && !(ramp.emergency && world.seems_back(stamp)) {
         return Some(StepBackReason::BadSample);
     }
     let last_seen = world

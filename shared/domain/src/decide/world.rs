@@ -9,7 +9,7 @@ use crate::evidence::WITNESS;
 use crate::facts::OriginFacts;
 use crate::harm::{self, Harm};
 use crate::policy::{Mode, Policy};
-use crate::state::{Cause, Freeze, StampCase, WorkloadState};
+use crate::state::{Cause, Freeze, StampCase, Track, WorkloadState};
 use crate::step::Effect;
 use crate::{EnabledState, EvidenceClass, GatePosition, Measure, StampId, Timestamp, Verdict};
 
@@ -163,6 +163,19 @@ impl World<'_> {
         });
         let chance = |ratio: f64| (1.0 - ratio).powi(i32::try_from(clean).unwrap_or(i32::MAX));
         clean > 0 && sum.ratio().is_some_and(|ratio| chance(ratio) < LUCK)
+    }
+
+    /// It has turned well a moment ago, and no vantage says otherwise: enough where nothing else serves, and nowhere else.
+    /// (The peers, who do not count, say so a minute before the witness's ratio does: the view calls that a disagreement.)
+    pub(super) fn seems_back(&self, stamp: &StampId) -> bool {
+        let age_max = self.policy.age_max(EvidenceClass::Direct);
+        let direct = self.state.evidence.get(stamp).and_then(|evidence| evidence.get(&EvidenceClass::Direct));
+        let fresh = |track: &&Track| self.as_of().since(track.run.last_seen) <= age_max;
+        let witness = direct.and_then(|direct| direct.get(WITNESS)).filter(fresh);
+        let others = || direct.into_iter().flatten().filter(|(source, _)| source.as_str() != WITNESS);
+        let nobody_objects =
+            others().map(|(_, track)| track).filter(fresh).all(|track| track.run.verdict == Verdict::Healthy);
+        witness.is_some() && nobody_objects && self.has_turned_well(stamp)
     }
 
     /// The origin as read, if it is enabled for good: no change under way, none of ours still to come, and read after

@@ -332,6 +332,82 @@ fn if_what_still_serves_fails_the_cordoned_region_comes_back_at_once() {
     assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Open);
 }
 
+/// A minute of samples still holds the failures of before; while everything else fails, a row of good ones after a total
+/// loss is enough. (Drill `survivors-cannot-grow`: 64 s below what would have served without us.)
+#[test]
+fn if_nothing_else_serves_the_first_row_of_good_probes_brings_it_back() {
+    let mut story = Story::calm(2);
+    lose(&mut story, LOST);
+    story.until(LOST, Stage::Cordoned, 200);
+    lose(&mut story, OTHER);
+    story.run(60);
+    heal(&mut story, LOST);
+    story.run(10);
+    check(&story, LOST, Stage::Readmitting, GatePosition::Open, &Action::EmergencyReturn);
+    story.run(90);
+    assert_eq!(story.case(LOST).gate, GatePosition::Open);
+}
+
+/// Its survivor is full, not dead, so a step back is possible; and what an emergency let in must not go out and in again.
+#[test]
+fn beside_a_sinking_survivor_it_comes_back_once_and_stays() {
+    let mut story = sinking();
+    heal(&mut story, LOST);
+    story.run(10);
+    check(&story, LOST, Stage::Readmitting, GatePosition::Open, &Action::EmergencyReturn);
+    for _ in 0..9 {
+        story.tick();
+        assert_eq!(story.case(LOST).gate, GatePosition::Open, "{:?}", story.action(LOST));
+    }
+}
+
+/// What comes and goes every 20 s is let in at most once in the span of its samples.
+#[test]
+fn beside_a_sinking_survivor_what_comes_and_goes_is_let_in_seldom() {
+    let mut story = sinking();
+    let mut returns = 0;
+    for round in 0..30 {
+        if round % 2 == 0 {
+            heal(&mut story, LOST)
+        } else {
+            lose(&mut story, LOST)
+        }
+        for _ in 0..2 {
+            story.tick();
+            returns += u32::from(*story.action(LOST) == Action::EmergencyReturn);
+        }
+    }
+    assert!((1..=10).contains(&returns), "{returns} returns in 600 s");
+}
+
+/// One region is out, and what serves fails most of its requests because it is full.
+fn sinking() -> Story {
+    let mut story = Story::calm(2);
+    lose(&mut story, LOST);
+    story.until(LOST, Stage::Cordoned, 200);
+    story.scene(OTHER).direct = Direct::Full;
+    story.scene(OTHER).saturation = 1.0;
+    story.scene(OTHER).load_rps = 600.0;
+    story.run(300);
+    assert_eq!(story.case(LOST).gate, GatePosition::Closed);
+    story
+}
+
+/// One good moment of a region that keeps failing is no such row, and what the peers see dead is not back.
+#[test]
+fn a_doubtful_moment_or_vantage_brings_nothing_back() {
+    for doubtful in [Direct::Errors(4), Direct::WellForWitnessOnly] {
+        let mut story = Story::calm(2);
+        lose(&mut story, LOST);
+        story.until(LOST, Stage::Cordoned, 200);
+        lose(&mut story, OTHER);
+        story.run(60);
+        story.scene(LOST).direct = doubtful;
+        story.run(50);
+        assert_eq!(story.case(LOST).gate, GatePosition::Closed, "{doubtful:?}");
+    }
+}
+
 #[test]
 fn an_operators_hold_ranks_above_the_emergency_return() {
     let mut story = proving(2);
