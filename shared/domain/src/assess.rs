@@ -227,8 +227,9 @@ fn candidates(views: &Views, bad: &[(EvidenceClass, &ClassView)], timers: &Timer
     let from = |since: Timestamp, wait: Duration| since.max(timers.not_before) + wait;
     let mut found = Vec::new();
     if let Some((at, classes)) =
-        second_of(bad.iter().filter(|(_, view)| view.verdict == Verdict::Unhealthy), |view| view.since)
-            .filter(|(_, classes)| !only_through_front_door(views, classes))
+        second_of(voters(views, bad).filter(|(_, view)| view.verdict == Verdict::Unhealthy), |view| {
+            view.since
+        })
     {
         found.push(Candidate {
             at: from(at, timers.hard),
@@ -250,9 +251,7 @@ fn candidates(views: &Views, bad: &[(EvidenceClass, &ClassView)], timers: &Timer
             });
         }
     }
-    if let Some((at, classes)) = second_of(bad.iter(), |view| view.bad_since)
-        .filter(|(_, classes)| !only_through_front_door(views, classes))
-    {
+    if let Some((at, classes)) = second_of(voters(views, bad), |view| view.bad_since) {
         found.push(Candidate {
             at: from(at, timers.gray),
             cause: Cause::Gray,
@@ -272,12 +271,16 @@ fn candidates(views: &Views, bad: &[(EvidenceClass, &ClassView)], timers: &Timer
     found
 }
 
-/// `Edge` and `Traffic` both look through Front Door and arrive minutes late: when our own probes see the stamp well
-/// from every vantage, the two together do not outvote them. (Beyond DESIGN.md section 4: an edge-only failure must not
-/// become a cordon once its freeze ends.)
-fn only_through_front_door(views: &Views, classes: &[EvidenceClass]) -> bool {
-    let through = |class: &EvidenceClass| matches!(class, EvidenceClass::Edge | EvidenceClass::Traffic);
-    classes.iter().all(through) && views[&EvidenceClass::Direct].verdict == Verdict::Healthy
+/// The classes that may be one of two. `Edge` looks through Front Door and arrives minutes late: where our own probes see
+/// the stamp well from every vantage it makes no second voice, neither for `Traffic`, which looks the same way, nor for
+/// `Data`, which sees no request. Locations that cannot reach the stamp drop it by themselves. (Beyond DESIGN.md section 4:
+/// an edge-only failure must not become a cordon once its freeze ends; and simulation, seed 30000235.)
+fn voters<'a>(
+    views: &'a Views,
+    bad: &'a [(EvidenceClass, &'a ClassView)],
+) -> impl Iterator<Item = &'a (EvidenceClass, &'a ClassView)> {
+    let well = views[&EvidenceClass::Direct].verdict == Verdict::Healthy;
+    bad.iter().filter(move |(class, _)| !(well && *class == EvidenceClass::Edge))
 }
 
 /// When the second of two classes joined, and which two.

@@ -61,8 +61,11 @@ impl Link {
 /// The link of a stored document by the number of the record itself, if that is whole and only its key is another one.
 pub(super) fn placed_link(seq: u64, document: &[u8]) -> Link {
     let link = stored_link(seq, document);
+    if link.wrong.is_none() {
+        return link;
+    }
     match own_number(document) {
-        Some((_, own)) if link.wrong.is_some() && own != seq => misplaced(own, document).unwrap_or(link),
+        Some((_, own)) if own != seq => misplaced(own, document).unwrap_or(link),
         _ => link,
     }
 }

@@ -165,6 +165,7 @@ fn a_region_half_dropped_is_not_pushed_onto_survivors_that_are_full() {
     let mut story = Story::calm(2);
     // Front Door's probes fail at six of ten locations and the database is bad; requests mostly succeed.
     story.scene(LOST).edge = Some(60);
+    story.scene(LOST).direct = Direct::Errors(2);
     story.scene(LOST).data = Some(crate::Verdict::Unhealthy);
     story.scene(OTHER).ready = 2;
     story.until(LOST, Stage::Evacuating, 120);

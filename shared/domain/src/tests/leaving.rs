@@ -203,6 +203,26 @@ fn the_edge_does_not_contradict_what_it_cannot_see() {
     check(&story, LOST, Stage::Suspect, GatePosition::Open, &waits(WaitReason::Contradiction));
 }
 
+/// A false alert of the edge beside a database whose region is sick while the stamp serves all the same took the stamp out as
+/// lost. (Found by the simulation, seed 30000235.)
+#[test]
+fn edge_and_database_do_not_outvote_probes_that_see_the_stamp_serve() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).data = Some(Verdict::Unhealthy);
+    story.run(300);
+    story.scene(LOST).edge = Some(100);
+    story.scene(LOST).traffic = Some(0);
+    story.run(1_200);
+    check(&story, LOST, Stage::Suspect, GatePosition::Open, &waits(WaitReason::Contradiction));
+    story.scene(LOST).traffic = None;
+    story.run(600);
+    assert_eq!(story.case(LOST).gate, GatePosition::Open, "nor where nobody counts real requests");
+    // What real requests say beside the database is a second voice, whatever the edge says.
+    story.scene(LOST).traffic = Some(100);
+    let took = story.until(LOST, Stage::Cordoned, 200);
+    assert!((60..=90).contains(&took), "{took}");
+}
+
 #[test]
 fn at_the_deadline_as_much_goes_as_the_survivor_can_carry() {
     let mut story = gray();
