@@ -24,6 +24,7 @@
 //! | `CORDON_STAMP` | stamp | this stamp's name |
 //! | `CORDON_GATES_DIR` | stamp | the directory of the gate documents |
 //! | `CORDON_COMPONENTS` | stamp | what is checked: `name=url,..`; see `components` |
+//! | `CORDON_CHECK_COSMOS_ENDPOINT`, `CORDON_CHECK_COSMOS_DATABASE`, `CORDON_CHECK_COSMOS_CONTAINER` | stamp | the workload's own account, database and container (partition key `/id`) that are read and written as a check; none without them |
 //! | `CORDON_LOAD_URL` | stamp | where the application tells its load |
 //! | `CORDON_PEERS` | stamp | the other stamps: `stamp=url,..` |
 //! | `CORDON_FRONT_DOOR_ID` | stamp | our Front Door's id, to believe its headers |
@@ -40,11 +41,11 @@ use anyhow::{Context, bail, ensure};
 use domain::{Policy, RegionName, StampId};
 
 use super::{Environment, policy_file};
-use crate::assemble::{ClockKind, ControllerSettings, GatePlace, StoreKind};
+use crate::assemble::{CheckedContainer, ClockKind, ControllerSettings, GatePlace, StoreKind};
 use crate::edge::entra::{AUTHORITY, Callers, EntraSettings, Tokens};
 use crate::notify::Secrets;
 use crate::page::{Access, Identities};
-use crate::stamp::{ComponentCheck, Peer, Reach, StampConfig};
+use crate::stamp::{COSMOS_READ, COSMOS_WRITE, ComponentCheck, Peer, Reach, StampConfig};
 use crate::telemetry::TelemetrySettings;
 
 /// Set by the host: where the custom handler must listen.
@@ -72,6 +73,8 @@ pub struct StampSettings {
     pub config: StampConfig,
     /// Where the gate documents are.
     pub gates: GatePlace,
+    /// The workload's account, if it is looked at.
+    pub cosmos: Option<CheckedContainer>,
     /// Where the time comes from.
     pub clock: ClockKind,
 }
@@ -182,15 +185,37 @@ fn place(environment: &Environment) -> anyhow::Result<Place> {
         None | Some("embedded") => Ok(Place::Embedded),
         Some("cosmos") => {
             let what = "the address of Cordon's Cosmos DB account, https://NAME.documents.azure.com/";
-            let near = environment.get("CORDON_REGION").or_else(|| environment.get("REGION_NAME"));
             Ok(Place::Cosmos(CosmosSettings {
                 endpoint: environment.required("CORDON_COSMOS__accountEndpoint", what)?.to_owned(),
                 database: environment.text("CORDON_COSMOS_DATABASE").unwrap_or_else(|| "cordon".to_owned()),
-                near: near.map(RegionName::from_display),
+                near: near(environment),
             }))
         }
         Some(other) => bail!("CORDON_LEDGER is {other:?}: set it to embedded or cosmos"),
     }
+}
+
+/// The region to ask first.
+fn near(environment: &Environment) -> Option<RegionName> {
+    let region = environment.get("CORDON_REGION").or_else(|| environment.get("REGION_NAME"));
+    region.map(RegionName::from_display)
+}
+
+/// The workload's account: all three settings or none, so that a misspelt one is no check that silently is off.
+fn checked_container(environment: &Environment) -> anyhow::Result<Option<CheckedContainer>> {
+    const SETTINGS: [&str; 3] =
+        ["CORDON_CHECK_COSMOS_ENDPOINT", "CORDON_CHECK_COSMOS_DATABASE", "CORDON_CHECK_COSMOS_CONTAINER"];
+    if SETTINGS.iter().all(|name| environment.get(name).is_none()) {
+        return Ok(None);
+    }
+    let what = "the workload's account, its database, and a container of it whose partition key is /id;                 or set none of the three";
+    let [endpoint, database, container] = SETTINGS.map(|name| environment.required(name, what));
+    let account = CosmosSettings {
+        endpoint: endpoint?.to_owned(),
+        database: database?.to_owned(),
+        near: near(environment),
+    };
+    Ok(Some(CheckedContainer { account, container: container?.to_owned(), identity: identity(environment) }))
 }
 
 /// Where spans and metrics go, if anywhere.
@@ -284,18 +309,27 @@ pub fn stamp_settings(environment: &Environment) -> anyhow::Result<StampSettings
             GatePlace::Directory(environment.required("CORDON_GATES_DIR", what)?.into())
         }
     };
+    let (components, cosmos) = (components(environment)?, checked_container(environment)?);
+    let twice = components.iter().find(|check| [COSMOS_READ, COSMOS_WRITE].contains(&check.name.as_str()));
+    if let (Some(check), Some(_)) = (twice, &cosmos) {
+        bail!(
+            "CORDON_COMPONENTS has {}, which CORDON_CHECK_COSMOS_.. checks already: give it another name or leave one of \
+             the two out",
+            check.name
+        );
+    }
     let config = StampConfig {
         stamp: StampId::new(stamp),
         key: key.to_owned(),
         front_door_id: environment.text("CORDON_FRONT_DOOR_ID"),
         prober_header: environment.text("CORDON_PROBER_HEADER").unwrap_or_else(|| PROBER_HEADER.to_owned()),
-        components: components(environment)?,
+        components,
         load_url: environment.text("CORDON_LOAD_URL"),
         peers: peers(environment, stamp)?,
         gate_boot_wait: policy.gate.boot_wait.get(),
         gate_heartbeat_max: policy.gate.heartbeat_max.get(),
     };
-    Ok(StampSettings { config, gates, clock: clock(environment)? })
+    Ok(StampSettings { config, gates, cosmos, clock: clock(environment)? })
 }
 
 fn clock(environment: &Environment) -> anyhow::Result<ClockKind> {

@@ -307,6 +307,15 @@ def containers(infra):
     account = infra.files["infra/modules/controller/ledger.bicep"][0]
     if "enableMultipleWriteLocations: false" not in account or "defaultConsistencyLevel: 'Session'" not in account:
         yield "Cordon's account must have one write region and session consistency"
+    workload = infra.files["infra/modules/global/workload-data.bicep"][0]
+    look = block(workload, r"^resource healthRole ")
+    actions = set(re.findall(r"containers/([\w/*]+)'", look))
+    if actions != {"items/read", "items/upsert"}:
+        yield f"the role for a stamp's look at the workload's account must read and upsert, and nothing else: {sorted(actions)}"
+    access = infra.files["infra/modules/global/data-access.bicep"][0]
+    for kind in ("items", "health"):
+        if "/colls/${" not in block(access, rf"^resource {kind} "):
+            yield f"data-access.bicep: {kind} is granted on more than one container"
     append = block(account, r"^resource appendRole ")
     if re.search(r"items/(replace|upsert|delete)|items/\*", append) or "items/create" not in append:
         yield "the role for the audit must create and read, and nothing else"
