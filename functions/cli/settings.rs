@@ -15,7 +15,8 @@
 //! | `CORDON_ARM_BASE`, `CORDON_ARM_LOOPBACK`, `CORDON_ARM_TOKEN` | controller | another cloud, or a simulated Azure |
 //! | `CORDON_INSTANCE` | controller | this process's name in claims and logs |
 //! | `CORDON_ENTRA_TENANT`, `CORDON_ENTRA_AUDIENCE` | controller | whose tokens the webhooks take, and for which audiences (`a,b`) |
-//! | `CORDON_ENTRA_REQUIRED` | controller | `true`: a webhook call needs a token besides its key; `false` by default |
+//! | `CORDON_ENTRA_REQUIRED` | controller | `true`: a webhook call needs a token whatever its key; `false` by default |
+//! | `CORDON_EVENT_KEY` | controller | what `cloud_event` takes instead of a token; under the host nobody gets in there without one of the two |
 //! | `CORDON_ENTRA_AUTHORITY` | controller | another cloud's authority; `https://login.microsoftonline.com` by default |
 //! | `IDENTITY_ENDPOINT`, `AZURE_CLIENT_ID` | both | the managed identity, set by the platform |
 //! | `CORDON_IDENTITY` | controller | `platform`: App Service authentication stands in front, and its header names the callers; without it nobody gives orders by the page |
@@ -130,7 +131,9 @@ pub fn controller_settings(environment: &Environment) -> anyhow::Result<Controll
     controller_with(environment, policies, store)
 }
 
-/// Who may call the webhooks: whoever holds a function key, which the host checks, and more if the environment says so.
+/// Who may call the webhooks: whoever holds a function key, which the host checks, and more if the environment says so. At
+/// `cloud_event` the host asks for no key, since a token may stand in for one: there it is ours to ask, and under the host it
+/// is asked whether one was set or not.
 ///
 /// # Errors
 /// When a variable is missing or says something impossible.
@@ -140,20 +143,25 @@ pub fn callers(environment: &Environment) -> anyhow::Result<Callers> {
         Some("true") => Tokens::Required,
         Some(other) => bail!("CORDON_ENTRA_REQUIRED is {other:?}: set it to true or false"),
     };
+    let event_key = environment.get("CORDON_EVENT_KEY");
+    let guarded = |callers: Callers| match (event_key, environment.get(HOST_PORT)) {
+        (None, None) => callers,
+        (key, _) => callers.asking_for(key),
+    };
     let Some(tenant) = environment.get("CORDON_ENTRA_TENANT") else {
         let why =
             "CORDON_ENTRA_REQUIRED is set without CORDON_ENTRA_TENANT: name the tenant whose tokens count";
         ensure!(required == Tokens::Optional, why);
-        return Ok(Callers::with_keys());
+        return Ok(guarded(Callers::with_keys()));
     };
     let what = "the identifier URI or application id that the callers' tokens are for";
     let audiences = environment.required("CORDON_ENTRA_AUDIENCE", what)?;
-    Ok(Callers::with_tokens(EntraSettings {
+    Ok(guarded(Callers::with_tokens(EntraSettings {
         authority: environment.text("CORDON_ENTRA_AUTHORITY").unwrap_or_else(|| AUTHORITY.to_owned()),
         tenant: tenant.to_owned(),
         audiences: audiences.split(',').map(|one| one.trim().to_owned()).collect(),
         required,
-    }))
+    })))
 }
 
 /// What the policies only name of their notification targets: addresses and keys in the settings of their names. One that is

@@ -64,6 +64,7 @@ FAULTS = [
     ("login", "the header is believed without a login in front", APP, "empty(pageClientId) ? 'none' : 'platform'", "'platform'"),
     ("login", "the login lets everybody through", APP, "      requireAuthentication: true\n", "      requireAuthentication: false\n"),
     ("login", "an alert is sent to the login page", APP, "        '/api/azure_monitor_alert'\n", ""),
+    ("login", "a publisher is sent to the login page", APP, "        '/api/cloud_event'\n", ""),
     ("headroom", "N-1 is stated and not sized for", "infra/parameters/prod.bicepparam", "param stampsToLose = 0", "param stampsToLose = 1"),
     ("headroom", "the peak outgrows the stamps", "infra/parameters/dev.bicepparam", "param peakRequestsPerSecond = 600", "param peakRequestsPerSecond = 900"),
     ("diagrams", "the text goes on without its picture", "infra/README.md", "cordon-silent: mail to people", "cordon-silent: mail to somebody"),
