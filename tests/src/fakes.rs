@@ -259,6 +259,30 @@ pub fn azure_at(loopback: &str) -> cordon::controller::Azure {
     Azure { arm_observed: arm.without_retries(), arm, direct: DirectClient::new(direct, "none") }
 }
 
+/// A controller that observes, at a time that stands still.
+pub fn observer(
+    policy: domain::Policy,
+    azure: cordon::controller::Azure,
+    ledger: std::sync::Arc<dyn Ledger>,
+    now: Timestamp,
+) -> cordon::controller::Controller {
+    use std::sync::Arc;
+
+    cordon::controller::Controller {
+        policy,
+        clock: Arc::new(adapters::ManualClock::new(now)),
+        ledger,
+        gates: Arc::new(Gates::default()),
+        spool: None,
+        epoch: Arc::new(adapters::memory::MemoryEpoch::new()),
+        audit: Arc::new(Audit::default()),
+        azure,
+        cadence: cordon::controller::Cadence::default(),
+        gates_read: cordon::controller::GatesRead::default(),
+        instance: "test".into(),
+    }
+}
+
 /// A notifier whose patience is a few milliseconds, with its places in this store.
 ///
 /// # Panics

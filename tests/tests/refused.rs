@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use adapters::memory::MemoryEpoch;
-use adapters::{Ledger, ManualClock};
+use adapters::Ledger;
 use axum::Json;
 use axum::routing::get;
-use cordon::controller::{Azure, Cadence, Controller, GatesRead, observe_stamps};
+use cordon::controller::{Azure, Controller, observe_stamps};
 use cordon::stamp::{GateSource, GateView, Status, UngatedView};
 use domain::facts::{Facts, StampFacts};
 use domain::state::Topology;
@@ -127,19 +126,7 @@ async fn controller(azure: Azure) -> (Arc<Controller>, Arc<fakes::InboxLedger>) 
     let stamps = [well("eastus2").await, well("centralus").await];
     let stamps = stamps.into_iter().map(|facts| (facts.stamp.clone(), facts)).collect::<BTreeMap<_, _>>();
     let ledger = Arc::new(fakes::InboxLedger::new(Topology { stamps: Arc::new(stamps), read_at: Some(NOW) }));
-    let controller = Controller {
-        policy: fixtures::policy(),
-        clock: Arc::new(ManualClock::new(NOW)),
-        ledger: ledger.clone(),
-        gates: Arc::new(fakes::Gates::default()),
-        spool: None,
-        epoch: Arc::new(MemoryEpoch::new()),
-        audit: Arc::new(fakes::Audit::default()),
-        azure,
-        cadence: Cadence::default(),
-        gates_read: GatesRead::default(),
-        instance: "test".into(),
-    };
+    let controller = fakes::observer(fixtures::policy(), azure, ledger.clone(), NOW);
     (Arc::new(controller), ledger)
 }
 
