@@ -46,26 +46,36 @@ pub(super) async fn round(
 }
 
 /// What the account answered, read and write apart. It is shared with every other stamp, so neither ever counts as this
-/// stamp's own failure: `hard_failures` stays 0. An account that is not connected to yet is not in the list.
+/// stamp's own failure: `hard_failures` stays 0. An account that is not connected to yet is not in the list, and neither is
+/// one that refuses our request: that says something about our rights or settings, nothing about the account, and a stamp
+/// that they degraded would never be let back in.
 async fn of_account(cosmos: Option<&CosmosCheck>, now: Timestamp) -> Vec<Component> {
     let Some(cosmos) = cosmos else { return vec![] };
     let Some(look) = cosmos.look(now, CHECK_TIMEOUT).await else { return vec![] };
-    let component = |name: &str, answer| {
-        let (status, detail) = told(answer);
-        Component { name: name.to_owned(), status, hard_failures: 0, detail }
+    let component = |(name, answer): (&str, Answer)| {
+        let (status, detail) = told(name, answer)?;
+        Some(Component { name: name.to_owned(), status, hard_failures: 0, detail })
     };
-    vec![component(COSMOS_READ, look.read), component(COSMOS_WRITE, look.write)]
+    [(COSMOS_READ, look.read), (COSMOS_WRITE, look.write)].into_iter().filter_map(component).collect()
 }
 
-fn told(answer: Answer) -> (ComponentStatus, String) {
-    match answer {
+fn told(name: &str, answer: Answer) -> Option<(ComponentStatus, String)> {
+    Some(match answer {
         Answer::Well(Some(region)) => (ComponentStatus::Healthy, format!("answered by {region}")),
         Answer::Well(None) => (ComponentStatus::Healthy, "answered".to_owned()),
         Answer::Throttled => (ComponentStatus::Degraded, "answered: too many requests".to_owned()),
         Answer::Late => (ComponentStatus::Degraded, no_answer()),
-        Answer::Refused(why) => (ComponentStatus::Degraded, why),
+        Answer::Refused(why) => {
+            tracing::warn!(
+                component = name,
+                why,
+                "the check of the workload's account is refused and left out of the view; give the stamp's identity its role \
+                 on the container, and the settings CORDON_CHECK_COSMOS_.. the right names"
+            );
+            return None;
+        }
         Answer::Failed(why) => (ComponentStatus::Failed, why),
-    }
+    })
 }
 
 fn no_answer() -> String {

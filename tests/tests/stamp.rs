@@ -9,8 +9,8 @@ use std::time::Duration;
 use adapters::ManualClock;
 use adapters::cosmos::CosmosCheck;
 use adapters::cosmos::emulator::fault_injection::{
-    FaultInjectionConditionBuilder, FaultInjectionErrorType, FaultInjectionResultBuilder, FaultInjectionRule,
-    FaultInjectionRuleBuilder, FaultOperationType,
+    CustomResponseBuilder, FaultInjectionConditionBuilder, FaultInjectionErrorType,
+    FaultInjectionResultBuilder, FaultInjectionRule, FaultInjectionRuleBuilder, FaultOperationType,
 };
 use adapters::cosmos::emulator::{CosmosEmulator, EmulatorSettings, RequestObserver, WriteMode};
 use axum::http::{HeaderMap, StatusCode};
@@ -475,6 +475,24 @@ async fn reads_that_fail_while_writes_work_show_apart_too() {
     assert_eq!(seen[1].1, ComponentStatus::Healthy, "{seen:?}");
     assert_ne!(seen[0].1, ComponentStatus::Healthy, "{seen:?}");
     assert_eq!(status, Status::Degraded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_lacks_its_rights_says_nothing_of_the_stamp() {
+    let account = Account::new();
+    let forbidden = CustomResponseBuilder::new(azure_core::http::StatusCode::Forbidden).build();
+    let result = FaultInjectionResultBuilder::new().with_custom_response(forbidden).build();
+    let upsert = FaultOperationType::UpsertItem;
+    let condition = FaultInjectionConditionBuilder::new().with_operation_type(upsert).build();
+    let rule = FaultInjectionRuleBuilder::new("no role", result).with_condition(condition).build();
+    let stamp = account.stamp(&[&Arc::new(rule)]);
+    let (seen, status) = account_as_seen(&stamp).await;
+    assert_eq!(
+        statuses(&seen),
+        [(READ, ComponentStatus::Healthy)],
+        "our rights are not its health: {seen:?}"
+    );
+    assert_eq!((status, stamp.probe().await), (Status::Healthy, 200));
 }
 
 #[tokio::test(flavor = "multi_thread")]
