@@ -8,14 +8,16 @@ use adapters::azure::arm::{ArmClient, ArmEndpoint};
 use adapters::azure::credential::{CredentialKind, IdentityEnvironment, SharedCredential, credential};
 use adapters::azure::epoch::BlobEpoch;
 use adapters::azure::http::{HttpClient, http_client};
-use adapters::cosmos::{CosmosAccount, CosmosAudit, CosmosGates, CosmosLedger, CosmosPlaces, CosmosSettings};
+use adapters::cosmos::{
+    CosmosAccount, CosmosAudit, CosmosCheck, CosmosGates, CosmosLedger, CosmosPlaces, CosmosSettings,
+};
 use adapters::embedded::{EmbeddedAudit, EmbeddedGateReader, EmbeddedGates, EmbeddedLedger, EmbeddedPlaces};
 use adapters::epoch::EpochStore;
 use adapters::faulty::{FaultSwitch, FaultyGates, FaultyLedger};
 use adapters::memory::{MemoryAudit, MemoryEpoch, MemoryGates, MemoryLedger, MemoryPlaces};
 use adapters::{Clock, GateReader, GateStore, ManualClock, SystemClock};
 use anyhow::Context;
-use domain::{Policy, WorkloadId};
+use domain::{Policy, StampId, WorkloadId};
 use tokio::net::TcpListener;
 
 use crate::controller::{Azure, Cadence, Controller, Controllers, DirectClient, GatesRead, Spool};
@@ -288,6 +290,36 @@ pub enum GatePlace {
     },
 }
 
+/// The container of the workload's own account that a stamp looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedContainer {
+    /// The account; `near` is the stamp's own region.
+    pub account: CosmosSettings,
+    /// The container, whose partition key is `/id`.
+    pub container: String,
+    /// Who we are to the identity endpoint.
+    pub identity: IdentityEnvironment,
+}
+
+/// A stamp's look at its workload's account.
+///
+/// # Errors
+/// When the account's address is none, or the platform's identity settings cannot be used.
+pub fn cosmos_check(checked: &CheckedContainer, stamp: &StampId) -> anyhow::Result<CosmosCheck> {
+    let (http, credential) = identified(&checked.identity)?;
+    CosmosCheck::new(checked.account.clone(), checked.container.clone(), stamp.clone(), credential, http)
+        .context("use CORDON_CHECK_COSMOS_ENDPOINT, https://NAME.documents.azure.com/")
+}
+
+/// The HTTP client and the identity of a process that speaks to Cosmos DB alone.
+fn identified(identity: &IdentityEnvironment) -> anyhow::Result<(Arc<dyn HttpClient>, SharedCredential)> {
+    let endpoint = ArmEndpoint::public_cloud().context("use the public cloud")?;
+    let http = http_client(&endpoint).context("build the HTTP client")?;
+    let credential =
+        credential(CredentialKind::of(identity), Arc::clone(&http)).context("build the credential")?;
+    Ok((http, credential))
+}
+
 /// The gates as a stamp reads them: its local replica, and the write region.
 ///
 /// # Errors
@@ -300,10 +332,7 @@ pub fn gate_readers(place: &GatePlace) -> anyhow::Result<(Arc<dyn GateReader>, A
             Ok((Arc::clone(&gates) as _, gates))
         }
         GatePlace::Cosmos { account, workload, identity } => {
-            let http = http_client(&ArmEndpoint::public_cloud().context("use the public cloud")?)
-                .context("build the HTTP client")?;
-            let credential = credential(CredentialKind::of(identity), Arc::clone(&http))
-                .context("build the credential")?;
+            let (http, credential) = identified(identity)?;
             let reader = |settings: CosmosSettings| {
                 let account = CosmosAccount::new(settings, Arc::clone(&credential), Arc::clone(&http))
                     .context("use the address of Cosmos DB")?;

@@ -291,6 +291,10 @@ module stampData 'modules/global/data-access.bicep' = [for (stamp, i) in stamps:
   scope: globalGroup
   params: {
     accountName: workloadData.outputs.accountName
+    databaseName: workloadData.outputs.databaseName
+    ordersContainer: workloadData.outputs.ordersContainer
+    healthContainer: workloadData.outputs.healthContainer
+    healthRoleId: workloadData.outputs.healthRoleId
     registryName: registry.outputs.name
     principalId: stampSupport[i].outputs.principalId
   }
@@ -323,6 +327,8 @@ module stampCompute 'modules/stamp/compute.bicep' = [for (stamp, i) in stamps: {
     applicationImage: applicationImage
     cordonImage: cordonImage
     workloadEndpoint: workloadData.outputs.endpoint
+    workloadDatabase: workloadData.outputs.databaseName
+    healthContainer: workloadData.outputs.healthContainer
     vaultUri: stampSupport[i].outputs.vaultUri
     concurrencyMax: concurrencyMax
     ledgerEndpoint: controllerLedger.outputs.endpoint

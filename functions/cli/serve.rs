@@ -195,7 +195,12 @@ fn stamp_app(settings: StampSettings) -> anyhow::Result<Arc<App>> {
         .build()
         .context("build the HTTP client")?;
     let (replica, write_region) = assemble::gate_readers(&settings.gates)?;
-    let service = StampService::new(settings.config, clock, replica, write_region, http);
+    let cosmos = settings.cosmos.map(|checked| assemble::cosmos_check(&checked, &settings.config.stamp));
+    let cosmos = cosmos.transpose()?;
+    let mut service = StampService::new(settings.config, clock, replica, write_region, http);
+    if let Some(check) = cosmos {
+        service = service.with_cosmos(check);
+    }
     Ok(Arc::new(App { role: Role::Stamp(Arc::new(service)), invocation_clock }))
 }
 

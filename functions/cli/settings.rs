@@ -15,7 +15,8 @@
 //! | `CORDON_ARM_BASE`, `CORDON_ARM_LOOPBACK`, `CORDON_ARM_TOKEN` | controller | another cloud, or a simulated Azure |
 //! | `CORDON_INSTANCE` | controller | this process's name in claims and logs |
 //! | `CORDON_ENTRA_TENANT`, `CORDON_ENTRA_AUDIENCE` | controller | whose tokens the webhooks take, and for which audiences (`a,b`) |
-//! | `CORDON_ENTRA_REQUIRED` | controller | `true`: a webhook call needs a token besides its key; `false` by default |
+//! | `CORDON_ENTRA_REQUIRED` | controller | `true`: a webhook call needs a token whatever its key; `false` by default |
+//! | `CORDON_EVENT_KEY` | controller | what `cloud_event` takes instead of a token; under the host nobody gets in there without one of the two |
 //! | `CORDON_ENTRA_AUTHORITY` | controller | another cloud's authority; `https://login.microsoftonline.com` by default |
 //! | `IDENTITY_ENDPOINT`, `AZURE_CLIENT_ID` | both | the managed identity, set by the platform |
 //! | `CORDON_IDENTITY` | controller | `platform`: App Service authentication stands in front, and its header names the callers; without it nobody gives orders by the page |
@@ -24,6 +25,7 @@
 //! | `CORDON_STAMP` | stamp | this stamp's name |
 //! | `CORDON_GATES_DIR` | stamp | the directory of the gate documents |
 //! | `CORDON_COMPONENTS` | stamp | what is checked: `name=url,..`; see `components` |
+//! | `CORDON_CHECK_COSMOS_ENDPOINT`, `CORDON_CHECK_COSMOS_DATABASE`, `CORDON_CHECK_COSMOS_CONTAINER` | stamp | the workload's own account, database and container (partition key `/id`) that are read and written as a check; none without them |
 //! | `CORDON_LOAD_URL` | stamp | where the application tells its load |
 //! | `CORDON_PEERS` | stamp | the other stamps: `stamp=url,..` |
 //! | `CORDON_FRONT_DOOR_ID` | stamp | our Front Door's id, to believe its headers |
@@ -40,11 +42,11 @@ use anyhow::{Context, bail, ensure};
 use domain::{Policy, RegionName, StampId};
 
 use super::{Environment, policy_file};
-use crate::assemble::{ClockKind, ControllerSettings, GatePlace, StoreKind};
+use crate::assemble::{CheckedContainer, ClockKind, ControllerSettings, GatePlace, StoreKind};
 use crate::edge::entra::{AUTHORITY, Callers, EntraSettings, Tokens};
 use crate::notify::Secrets;
 use crate::page::{Access, Identities};
-use crate::stamp::{ComponentCheck, Peer, Reach, StampConfig};
+use crate::stamp::{COSMOS_READ, COSMOS_WRITE, ComponentCheck, Peer, Reach, StampConfig};
 use crate::telemetry::TelemetrySettings;
 
 /// Set by the host: where the custom handler must listen.
@@ -72,6 +74,8 @@ pub struct StampSettings {
     pub config: StampConfig,
     /// Where the gate documents are.
     pub gates: GatePlace,
+    /// The workload's account, if it is looked at.
+    pub cosmos: Option<CheckedContainer>,
     /// Where the time comes from.
     pub clock: ClockKind,
 }
@@ -127,7 +131,9 @@ pub fn controller_settings(environment: &Environment) -> anyhow::Result<Controll
     controller_with(environment, policies, store)
 }
 
-/// Who may call the webhooks: whoever holds a function key, which the host checks, and more if the environment says so.
+/// Who may call the webhooks: whoever holds a function key, which the host checks, and more if the environment says so. At
+/// `cloud_event` the host asks for no key, since a token may stand in for one: there it is ours to ask, and under the host it
+/// is asked whether one was set or not.
 ///
 /// # Errors
 /// When a variable is missing or says something impossible.
@@ -137,20 +143,25 @@ pub fn callers(environment: &Environment) -> anyhow::Result<Callers> {
         Some("true") => Tokens::Required,
         Some(other) => bail!("CORDON_ENTRA_REQUIRED is {other:?}: set it to true or false"),
     };
+    let event_key = environment.get("CORDON_EVENT_KEY");
+    let guarded = |callers: Callers| match (event_key, environment.get(HOST_PORT)) {
+        (None, None) => callers,
+        (key, _) => callers.asking_for(key),
+    };
     let Some(tenant) = environment.get("CORDON_ENTRA_TENANT") else {
         let why =
             "CORDON_ENTRA_REQUIRED is set without CORDON_ENTRA_TENANT: name the tenant whose tokens count";
         ensure!(required == Tokens::Optional, why);
-        return Ok(Callers::with_keys());
+        return Ok(guarded(Callers::with_keys()));
     };
     let what = "the identifier URI or application id that the callers' tokens are for";
     let audiences = environment.required("CORDON_ENTRA_AUDIENCE", what)?;
-    Ok(Callers::with_tokens(EntraSettings {
+    Ok(guarded(Callers::with_tokens(EntraSettings {
         authority: environment.text("CORDON_ENTRA_AUTHORITY").unwrap_or_else(|| AUTHORITY.to_owned()),
         tenant: tenant.to_owned(),
         audiences: audiences.split(',').map(|one| one.trim().to_owned()).collect(),
         required,
-    }))
+    })))
 }
 
 /// What the policies only name of their notification targets: addresses and keys in the settings of their names. One that is
@@ -182,15 +193,37 @@ fn place(environment: &Environment) -> anyhow::Result<Place> {
         None | Some("embedded") => Ok(Place::Embedded),
         Some("cosmos") => {
             let what = "the address of Cordon's Cosmos DB account, https://NAME.documents.azure.com/";
-            let near = environment.get("CORDON_REGION").or_else(|| environment.get("REGION_NAME"));
             Ok(Place::Cosmos(CosmosSettings {
                 endpoint: environment.required("CORDON_COSMOS__accountEndpoint", what)?.to_owned(),
                 database: environment.text("CORDON_COSMOS_DATABASE").unwrap_or_else(|| "cordon".to_owned()),
-                near: near.map(RegionName::from_display),
+                near: near(environment),
             }))
         }
         Some(other) => bail!("CORDON_LEDGER is {other:?}: set it to embedded or cosmos"),
     }
+}
+
+/// The region to ask first.
+fn near(environment: &Environment) -> Option<RegionName> {
+    let region = environment.get("CORDON_REGION").or_else(|| environment.get("REGION_NAME"));
+    region.map(RegionName::from_display)
+}
+
+/// The workload's account: all three settings or none, so that a misspelt one is no check that silently is off.
+fn checked_container(environment: &Environment) -> anyhow::Result<Option<CheckedContainer>> {
+    const SETTINGS: [&str; 3] =
+        ["CORDON_CHECK_COSMOS_ENDPOINT", "CORDON_CHECK_COSMOS_DATABASE", "CORDON_CHECK_COSMOS_CONTAINER"];
+    if SETTINGS.iter().all(|name| environment.get(name).is_none()) {
+        return Ok(None);
+    }
+    let what = "the workload's account, its database, and a container of it whose partition key is /id;                 or set none of the three";
+    let [endpoint, database, container] = SETTINGS.map(|name| environment.required(name, what));
+    let account = CosmosSettings {
+        endpoint: endpoint?.to_owned(),
+        database: database?.to_owned(),
+        near: near(environment),
+    };
+    Ok(Some(CheckedContainer { account, container: container?.to_owned(), identity: identity(environment) }))
 }
 
 /// Where spans and metrics go, if anywhere.
@@ -284,18 +317,27 @@ pub fn stamp_settings(environment: &Environment) -> anyhow::Result<StampSettings
             GatePlace::Directory(environment.required("CORDON_GATES_DIR", what)?.into())
         }
     };
+    let (components, cosmos) = (components(environment)?, checked_container(environment)?);
+    let twice = components.iter().find(|check| [COSMOS_READ, COSMOS_WRITE].contains(&check.name.as_str()));
+    if let (Some(check), Some(_)) = (twice, &cosmos) {
+        bail!(
+            "CORDON_COMPONENTS has {}, which CORDON_CHECK_COSMOS_.. checks already: give it another name or leave one of \
+             the two out",
+            check.name
+        );
+    }
     let config = StampConfig {
         stamp: StampId::new(stamp),
         key: key.to_owned(),
         front_door_id: environment.text("CORDON_FRONT_DOOR_ID"),
         prober_header: environment.text("CORDON_PROBER_HEADER").unwrap_or_else(|| PROBER_HEADER.to_owned()),
-        components: components(environment)?,
+        components,
         load_url: environment.text("CORDON_LOAD_URL"),
         peers: peers(environment, stamp)?,
         gate_boot_wait: policy.gate.boot_wait.get(),
         gate_heartbeat_max: policy.gate.heartbeat_max.get(),
     };
-    Ok(StampSettings { config, gates, clock: clock(environment)? })
+    Ok(StampSettings { config, gates, cosmos, clock: clock(environment)? })
 }
 
 fn clock(environment: &Environment) -> anyhow::Result<ClockKind> {

@@ -1,4 +1,5 @@
-//! CloudEvents 1.0 by webhook, for publishers in the allow-list, with both handshakes (contracts/AZURE.md 3.3).
+//! CloudEvents 1.0 by webhook, for publishers in the allow-list, with both handshakes (contracts/AZURE.md 3.3). The host asks
+//! for nothing here: a key or an Entra token lets a caller in, and both are checked by `edge::entra`.
 
 use std::borrow::Cow;
 

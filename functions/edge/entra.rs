@@ -1,7 +1,9 @@
-//! Who calls the webhooks: Entra tokens of action groups and of Event Grid (contracts/AZURE.md 7.3).
+//! Who calls the webhooks: Entra tokens of action groups and of Event Grid, and the key of those who have none
+//! (contracts/AZURE.md 7.3).
 //!
-//! Function keys are the host's to check, and it has done so before we see a call. A token says more: which application
-//! called, in which role. If one is shown it must be good; whether one must be shown is a setting.
+//! The action groups' function key is the host's to check, and it has done so before we see a call. At `cloud_event` a token
+//! can stand in for a key, so there the host asks for nothing and the key is ours to check. A token says more: which
+//! application called, in which role. If one is shown it must be good; whether one must be shown is a setting.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 
 use super::{ControllerApp, HttpCall, HttpReply};
@@ -35,6 +38,10 @@ const KEYS_BYTES_MAX: usize = 1024 * 1024;
 
 /// The longest token that is looked at: headers are bounded anyway.
 const TOKEN_CHARS_MAX: usize = 16 * 1024;
+
+/// Where a caller shows a key: as it would to the host.
+const KEY_HEADER: &str = "x-functions-key";
+const KEY_QUERY: &str = "code";
 
 /// Who is expected at a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +70,19 @@ impl Caller {
     }
 }
 
-/// Whether a call needs a token besides its key.
+/// Who asks for the key at `cloud_event`.
+#[derive(Clone, Debug, Default)]
+enum EventKey {
+    /// Nobody: without a host the process listens on loopback alone.
+    #[default]
+    Unasked,
+    /// We do, for the one with this digest.
+    Is(Box<[u8; 32]>),
+    /// We do, and none was set: nobody is let in by a key.
+    None,
+}
+
+/// Whether a call needs a token whatever its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokens {
     /// A key is enough; a token that is shown must be good.
@@ -87,7 +106,10 @@ pub struct EntraSettings {
 
 /// Who may call the webhooks.
 #[derive(Debug)]
-pub struct Callers(Option<Box<Entra>>);
+pub struct Callers {
+    entra: Option<Box<Entra>>,
+    event_key: EventKey,
+}
 
 #[derive(Debug)]
 struct Entra {
@@ -111,8 +133,8 @@ impl std::fmt::Debug for Keys {
 /// Why a call is not let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Denied {
-    /// The token is no good: sending it again cannot help.
-    Token(&'static str),
+    /// The token or the key is no good: sending it again cannot help.
+    Caller(&'static str),
     /// The tenant's keys cannot be read: it may be good, and sending it again can help.
     KeysUnreadable,
 }
@@ -139,12 +161,21 @@ impl ControllerApp {
 impl Callers {
     /// Whoever holds a function key; tokens are not looked at.
     pub const fn with_keys() -> Self {
-        Self(None)
+        Self { entra: None, event_key: EventKey::Unasked }
     }
 
     /// Tokens count, too.
     pub fn with_tokens(settings: EntraSettings) -> Self {
-        Self(Some(Box::new(Entra { settings, keys: Mutex::default() })))
+        let entra = Entra { settings, keys: Mutex::default() };
+        Self { entra: Some(Box::new(entra)), event_key: EventKey::Unasked }
+    }
+
+    /// `cloud_event` lets in who shows this key, or a token; without a key only tokens.
+    #[must_use]
+    pub fn asking_for(self, event_key: Option<&str>) -> Self {
+        let event_key = event_key
+            .map_or(EventKey::None, |key| EventKey::Is(Box::new(Sha256::digest(key.as_bytes()).into())));
+        Self { event_key, ..self }
     }
 
     /// What to answer to a call that is not let in; none for one that is.
@@ -155,14 +186,16 @@ impl Callers {
         http: &reqwest::Client,
         now: Timestamp,
     ) -> Option<HttpReply> {
-        let entra = self.0.as_ref()?;
-        let denied = match (bearer(call), entra.settings.required) {
-            (Some(token), _) => entra.check(caller, token, http, now).await.err()?,
-            (None, Tokens::Required) => Denied::Token("the call carries no bearer token"),
-            (None, Tokens::Optional) => return None,
+        let denied = match (&self.entra, bearer(call)) {
+            (Some(entra), Some(token)) => entra.check(caller, token, http, now).await.err()?,
+            (Some(entra), None) if entra.settings.required == Tokens::Required => {
+                Denied::Caller("the call carries no bearer token")
+            }
+            // A token that nobody here can judge is none.
+            _ => self.by_key(caller, call).err()?,
         };
         Some(match denied {
-            Denied::Token(why) => {
+            Denied::Caller(why) => {
                 tracing::warn!(caller = ?caller, why, "a webhook call was not let in");
                 HttpReply::reason(401, format!("{why}; see README, \"Who may call\""))
                     .with_header("WWW-Authenticate", "Bearer")
@@ -172,6 +205,25 @@ impl Callers {
                     .with_header("Retry-After", "60")
             }
         })
+    }
+
+    /// The key of `cloud_event`, where the host asks for none. Compared as digests, so that the time it takes says nothing
+    /// about how much of it was right.
+    fn by_key(&self, caller: Caller, call: &HttpCall) -> Result<(), Denied> {
+        let wanted = match (caller, &self.event_key) {
+            (Caller::ActionGroup, _) | (Caller::EventGrid, EventKey::Unasked) => return Ok(()),
+            (Caller::EventGrid, EventKey::None) => {
+                return Err(Denied::Caller(
+                    "the call carries no token, and no key is set that would let it in",
+                ));
+            }
+            (Caller::EventGrid, EventKey::Is(digest)) => digest,
+        };
+        match call.header(KEY_HEADER).or_else(|| call.query.get(KEY_QUERY).map(String::as_str)) {
+            Some(shown) if Sha256::digest(shown.as_bytes())[..] == wanted[..] => Ok(()),
+            Some(_) => Err(Denied::Caller("the key is another one")),
+            None => Err(Denied::Caller("the call carries neither a key nor a token")),
+        }
     }
 }
 
@@ -190,25 +242,25 @@ impl Entra {
         now: Timestamp,
     ) -> Result<(), Denied> {
         if token.len() > TOKEN_CHARS_MAX {
-            return Err(Denied::Token("the token is too long to be one"));
+            return Err(Denied::Caller("the token is too long to be one"));
         }
-        let header = decode_header(token).map_err(|_| Denied::Token("the token is not a signed one"))?;
+        let header = decode_header(token).map_err(|_| Denied::Caller("the token is not a signed one"))?;
         // By name, not by what the header asks for: "none" and a shared secret are no signatures of Entra's.
         if header.alg != Algorithm::RS256 {
-            return Err(Denied::Token("the token is not signed by RS256"));
+            return Err(Denied::Caller("the token is not signed by RS256"));
         }
-        let id = header.kid.ok_or(Denied::Token("the token does not name its key"))?;
+        let id = header.kid.ok_or(Denied::Caller("the token does not name its key"))?;
         let key = self.key(&id, http, now).await?;
         let claims = decode::<Claims>(token, &key, &self.validation())
-            .map_err(|error| Denied::Token(reason(error.kind())))?
+            .map_err(|error| Denied::Caller(reason(error.kind())))?
             .claims;
         check_times(&claims, now)?;
         let application = claims.appid.or(claims.azp).unwrap_or_default();
         if !application.eq_ignore_ascii_case(caller.application()) {
-            return Err(Denied::Token("the token is of another application"));
+            return Err(Denied::Caller("the token is of another application"));
         }
         if !claims.roles.iter().any(|role| caller.roles().contains(&role.as_str())) {
-            return Err(Denied::Token("the token lacks the role of a webhook's caller"));
+            return Err(Denied::Caller("the token lacks the role of a webhook's caller"));
         }
         Ok(())
     }
@@ -252,7 +304,7 @@ impl Entra {
         match keys.by_id.get(id) {
             Some(key) => Ok(key.clone()),
             None if keys.read_at.is_some() && keys.read_at == keys.tried_at => {
-                Err(Denied::Token("the token is signed by a key that the tenant does not have"))
+                Err(Denied::Caller("the token is signed by a key that the tenant does not have"))
             }
             None => Err(Denied::KeysUnreadable),
         }
@@ -285,10 +337,10 @@ fn check_times(claims: &Claims, now: Timestamp) -> Result<(), Denied> {
     let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(0);
     let now = now.as_millis() / 1000;
     if claims.exp.saturating_add(leeway) < now {
-        return Err(Denied::Token("the token has expired"));
+        return Err(Denied::Caller("the token has expired"));
     }
     if claims.nbf.is_some_and(|from| from.saturating_sub(leeway) > now) {
-        return Err(Denied::Token("the token is not valid yet"));
+        return Err(Denied::Caller("the token is not valid yet"));
     }
     Ok(())
 }

@@ -6,7 +6,6 @@
 
 pub mod action_group;
 pub mod activity_log;
-pub mod cosmos_account;
 pub mod event_grid;
 mod health;
 mod item;

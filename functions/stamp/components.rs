@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use adapters::cosmos::{Answer, CosmosCheck};
+use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
@@ -12,6 +14,12 @@ pub(super) const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A component must fail hard in this many consecutive rounds before the gated view says so.
 pub(super) const HARD_ROUNDS: u32 = 3;
+
+/// The workload's account, read: a component of its own, since reads may go on where no write finds its region.
+pub const COSMOS_READ: &str = "cosmos-read";
+
+/// The workload's account, written.
+pub const COSMOS_WRITE: &str = "cosmos-write";
 
 /// Whose failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +32,57 @@ pub enum Reach {
     Shared,
 }
 
-/// One round over all checks.
+/// One round over all checks, side by side.
 pub(super) async fn round(
+    http: &reqwest::Client,
+    checks: &[ComponentCheck],
+    cosmos: Option<&CosmosCheck>,
+    before: &[Component],
+    now: Timestamp,
+) -> Vec<Component> {
+    let (mut components, account) = tokio::join!(over_http(http, checks, before), of_account(cosmos, now));
+    components.extend(account);
+    components
+}
+
+/// What the account answered, read and write apart. It is shared with every other stamp, so neither ever counts as this
+/// stamp's own failure: `hard_failures` stays 0. An account that is not connected to yet is not in the list, and neither is
+/// one that refuses our request: that says something about our rights or settings, nothing about the account, and a stamp
+/// that they degraded would never be let back in.
+async fn of_account(cosmos: Option<&CosmosCheck>, now: Timestamp) -> Vec<Component> {
+    let Some(cosmos) = cosmos else { return vec![] };
+    let Some(look) = cosmos.look(now, CHECK_TIMEOUT).await else { return vec![] };
+    let component = |(name, answer): (&str, Answer)| {
+        let (status, detail) = told(name, answer)?;
+        Some(Component { name: name.to_owned(), status, hard_failures: 0, detail })
+    };
+    [(COSMOS_READ, look.read), (COSMOS_WRITE, look.write)].into_iter().filter_map(component).collect()
+}
+
+fn told(name: &str, answer: Answer) -> Option<(ComponentStatus, String)> {
+    Some(match answer {
+        Answer::Well(Some(region)) => (ComponentStatus::Healthy, format!("answered by {region}")),
+        Answer::Well(None) => (ComponentStatus::Healthy, "answered".to_owned()),
+        Answer::Throttled => (ComponentStatus::Degraded, "answered: too many requests".to_owned()),
+        Answer::Late => (ComponentStatus::Degraded, no_answer()),
+        Answer::Refused(why) => {
+            tracing::warn!(
+                component = name,
+                why,
+                "the check of the workload's account is refused and left out of the view; give the stamp's identity its role \
+                 on the container, and the settings CORDON_CHECK_COSMOS_.. the right names"
+            );
+            return None;
+        }
+        Answer::Failed(why) => (ComponentStatus::Failed, why),
+    })
+}
+
+fn no_answer() -> String {
+    format!("no answer within {} s", CHECK_TIMEOUT.as_secs())
+}
+
+async fn over_http(
     http: &reqwest::Client,
     checks: &[ComponentCheck],
     before: &[Component],
@@ -92,9 +149,7 @@ fn judge(result: Result<reqwest::Response, reqwest::Error>) -> (ComponentStatus,
             };
             (verdict, format!("answered {}", status.as_u16()))
         }
-        Err(error) if error.is_timeout() => {
-            (ComponentStatus::Degraded, format!("no answer within {} s", CHECK_TIMEOUT.as_secs()))
-        }
+        Err(error) if error.is_timeout() => (ComponentStatus::Degraded, no_answer()),
         Err(error) if error.is_connect() => (ComponentStatus::Failed, "nobody is there".to_owned()),
         Err(_) => (ComponentStatus::Degraded, "the connection broke off".to_owned()),
     }

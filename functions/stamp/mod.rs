@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use domain::StampId;
 
-pub use components::Reach;
+pub use components::{COSMOS_READ, COSMOS_WRITE, Reach};
 pub use gate_reading::{GateReading, GateSource};
 pub use service::StampService;
 pub use view::{Component, ComponentStatus, GateView, LoadView, PeerStatus, PeerView, Status, UngatedView};
@@ -47,7 +47,7 @@ pub struct StampConfig {
 /// One thing to check, by GET.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentCheck {
-    /// Such as `app`, `cosmos-read`, `cosmos-write`.
+    /// Such as `app`, `vault`.
     pub name: String,
     /// What to GET.
     pub url: String,

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapters::cosmos::CosmosCheck;
 use adapters::{Clock, GateReader};
 use axum::http::HeaderMap;
 use domain::Timestamp;
@@ -34,6 +35,7 @@ pub struct StampService {
     replica: Arc<dyn GateReader>,
     write_region: Arc<dyn GateReader>,
     http: reqwest::Client,
+    cosmos: Option<CosmosCheck>,
     gate: Cached<GateReading>,
     components: Cached<Arc<Vec<Component>>>,
     load: Cached<Option<LoadView>>,
@@ -57,11 +59,18 @@ impl StampService {
             replica,
             write_region,
             http,
+            cosmos: None,
             gate: Cached::new(reading, GATE_AGE_MAX),
             components: Cached::new(Arc::default(), CHECKS_AGE_MAX),
             load: Cached::new(None, CHECKS_AGE_MAX),
             peers: Cached::new(Arc::default(), CHECKS_AGE_MAX),
         }
+    }
+
+    /// The workload's account is looked at, too, as often as the other components.
+    #[must_use]
+    pub fn with_cosmos(self, check: CosmosCheck) -> Self {
+        Self { cosmos: Some(check), ..self }
     }
 
     /// Answers one request to `healthz/{view?}`.
@@ -91,7 +100,7 @@ impl StampService {
         let now = self.clock.now();
         let (gate, components) = tokio::join!(
             self.gate.latest(now, async |known| self.read_gate(known, now).await),
-            self.components.latest(now, async |before| self.check(before).await),
+            self.components.latest(now, async |before| self.check(before, now).await),
         );
         let gate = answer(&gate.memory, prober, self.clock.now(), self.config.gate_boot_wait);
         gate == GateAnswer::Open && !failed_hard(&components)
@@ -127,7 +136,7 @@ impl StampService {
         let now = self.clock.now();
         let (gate, components, load) = tokio::join!(
             self.gate.fresh(now, async |known| self.read_gate(known, now).await),
-            self.components.fresh(now, async |before| self.check(before).await),
+            self.components.fresh(now, async |before| self.check(before, now).await),
             self.load.fresh(now, async |_| self.read_load().await),
         );
         UngatedView {
@@ -157,8 +166,9 @@ impl StampService {
         places.read(known.memory, now).await
     }
 
-    async fn check(&self, before: Arc<Vec<Component>>) -> Arc<Vec<Component>> {
-        Arc::new(round(&self.http, &self.config.components, &before).await)
+    async fn check(&self, before: Arc<Vec<Component>>, now: Timestamp) -> Arc<Vec<Component>> {
+        let StampConfig { components, .. } = &self.config;
+        Arc::new(round(&self.http, components, self.cosmos.as_ref(), &before, now).await)
     }
 
     /// The application's load. One that cannot be read is absent, not zero.

@@ -262,9 +262,10 @@ def login(infra):
         if part not in front:
             yield f"the login in front of the page does not say {part}"
     for _, binding in bindings(infra):
-        if binding["type"] == "httpTrigger" and binding.get("authLevel") == "function":
+        # People ask for the page, and the probe path is in the stamps; every other caller shows a key or a token.
+        if binding["type"] == "httpTrigger" and not binding["route"].startswith(("operator", "healthz")):
             if f"'/api/{binding['route'].split('/')[0]}'" not in front:
-                yield f"{binding['route']} takes a key; the login would send its callers to a page"
+                yield f"{binding['route']} takes a key or a token; the login would send its callers to a page"
 
 
 def headroom(infra):
@@ -307,6 +308,15 @@ def containers(infra):
     account = infra.files["infra/modules/controller/ledger.bicep"][0]
     if "enableMultipleWriteLocations: false" not in account or "defaultConsistencyLevel: 'Session'" not in account:
         yield "Cordon's account must have one write region and session consistency"
+    workload = infra.files["infra/modules/global/workload-data.bicep"][0]
+    look = block(workload, r"^resource healthRole ")
+    actions = set(re.findall(r"containers/([\w/*]+)'", look))
+    if actions != {"items/read", "items/upsert"}:
+        yield f"the role for a stamp's look at the workload's account must read and upsert, and nothing else: {sorted(actions)}"
+    access = infra.files["infra/modules/global/data-access.bicep"][0]
+    for kind in ("items", "health"):
+        if "/colls/${" not in block(access, rf"^resource {kind} "):
+            yield f"data-access.bicep: {kind} is granted on more than one container"
     append = block(account, r"^resource appendRole ")
     if re.search(r"items/(replace|upsert|delete)|items/\*", append) or "items/create" not in append:
         yield "the role for the audit must create and read, and nothing else"

@@ -19,6 +19,7 @@ use domain::{
 #[derive(Default)]
 pub struct InboxLedger {
     topology: Topology,
+    appended: tokio::sync::Notify,
     inbox: Mutex<BTreeMap<ItemId, InboxItem>>,
     committed: Mutex<Option<(WorkloadState, BTreeSet<ItemId>)>>,
     down: Mutex<Down>,
@@ -46,6 +47,11 @@ impl InboxLedger {
     pub fn inbox(&self) -> Vec<InboxItem> {
         let all = lock(&self.inbox);
         all.values().filter(|item| !item.id.is_own_run()).cloned().collect()
+    }
+
+    /// Waits until something was appended since this was last asked.
+    pub async fn appended(&self) {
+        self.appended.notified().await;
     }
 
     /// Takes the store away, or gives it back.
@@ -85,6 +91,7 @@ impl Ledger for InboxLedger {
         for item in items {
             inbox.entry(item.id.clone()).or_insert_with(|| item.clone());
         }
+        self.appended.notify_one();
         Ok(inbox.len() - before)
     }
 
@@ -231,18 +238,49 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # Panics
 /// Never: the addresses are constants.
 pub fn azure_out_of_reach() -> cordon::controller::Azure {
+    azure_at("http://127.0.0.1:9")
+}
+
+/// An Azure whose ARM is at this address.
+///
+/// # Panics
+/// When it is none on loopback.
+pub fn azure_at(loopback: &str) -> cordon::controller::Azure {
     use adapters::azure::arm::{ArmClient, ArmEndpoint};
     use adapters::azure::credential::{CredentialKind, credential};
     use cordon::controller::{Azure, DirectClient};
 
-    let endpoint =
-        ArmEndpoint::public_cloud().and_then(|endpoint| endpoint.with_loopback("http://127.0.0.1:9"));
+    let endpoint = ArmEndpoint::public_cloud().and_then(|endpoint| endpoint.with_loopback(loopback));
     let endpoint = endpoint.expect("the addresses are valid");
     let http = adapters::azure::http::http_client(&endpoint).expect("a client can be built");
     let identity = credential(CredentialKind::Static("none".into()), http.clone()).expect("a token is given");
     let arm = ArmClient::new(endpoint, identity, http);
     let direct = reqwest::Client::builder().no_proxy().build().expect("a client can be built");
     Azure { arm_observed: arm.without_retries(), arm, direct: DirectClient::new(direct, "none") }
+}
+
+/// A controller that observes, at a time that stands still.
+pub fn observer(
+    policy: domain::Policy,
+    azure: cordon::controller::Azure,
+    ledger: std::sync::Arc<dyn Ledger>,
+    now: Timestamp,
+) -> cordon::controller::Controller {
+    use std::sync::Arc;
+
+    cordon::controller::Controller {
+        policy,
+        clock: Arc::new(adapters::ManualClock::new(now)),
+        ledger,
+        gates: Arc::new(Gates::default()),
+        spool: None,
+        epoch: Arc::new(adapters::memory::MemoryEpoch::new()),
+        audit: Arc::new(Audit::default()),
+        azure,
+        cadence: cordon::controller::Cadence::default(),
+        gates_read: cordon::controller::GatesRead::default(),
+        instance: "test".into(),
+    }
 }
 
 /// A notifier whose patience is a few milliseconds, with its places in this store.

@@ -158,10 +158,14 @@ impl HostDouble {
     ) -> Result<Invoked, Breach> {
         let fields: Map<String, Value> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), json!([value]))).collect();
+        let query = path.split_once('?').map(|(_, query)| query).unwrap_or_default();
+        let query: Map<String, Value> = url::form_urlencoded::parse(query.as_bytes())
+            .map(|(name, value)| (name.into_owned(), json!(value)))
+            .collect();
         let mut request = json!({
             "Url": format!("https://cordon.azurewebsites.net{path}"),
             "Method": method,
-            "Query": {},
+            "Query": query,
             "Headers": fields,
             "Params": {},
             "Identities": [],

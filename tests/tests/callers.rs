@@ -9,11 +9,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use cordon::assemble::{self, ClockKind, ControllerSettings, StoreKind};
 use cordon::cli::{self, Environment};
 use cordon::edge::HttpCall;
 use cordon::edge::entra::{Caller, Callers, EntraSettings, Tokens};
+use cordon::notify::Secrets;
 use domain::Timestamp;
 use serde_json::Value;
+use tests::fixtures as shared;
+use tests::host_double::HostDouble;
 
 /// A tenant's authority on loopback, which can be switched off, and how often its keys were read.
 struct Authority {
@@ -147,9 +151,96 @@ async fn the_environment_says_whose_tokens_count() {
     }
 }
 
-/// Who has no key is turned away by the host, before we are asked; the page and the probe path have their own ways to ask.
+/// What `cloud_event` answers through the host, with a key, a token, both or neither.
+async fn at_cloud_event(callers: Callers, shown: &[(&str, &str)], query: &str) -> u64 {
+    let settings = ControllerSettings {
+        policies: vec![shared::policy()],
+        store: StoreKind::Memory,
+        clock: ClockKind::Invocation,
+        arm_base: None,
+        arm_loopback: Some("http://127.0.0.1:9".into()),
+        arm_token: Some("none".into()),
+        identity: Default::default(),
+        stamp_key: "key".into(),
+        instance: "test".into(),
+        ledger_faults: Default::default(),
+        gate_faults: Default::default(),
+    };
+    let app = assemble::guarded_controller(&settings, None, callers, Secrets::default()).unwrap();
+    let mut host = HostDouble::in_process(app).await.unwrap();
+    host.set_clock(&now(&fixtures()).to_string());
+    let event = serde_json::json!({
+        "specversion": "1.0", "id": "s-1", "source": "/a", "type": "a.b", "data": {},
+    });
+    let path = format!("/api/cloud_event{query}");
+    let reply = host.http("cloud_event", "POST", &path, shown, &event.to_string()).await.unwrap();
+    reply.http_status().unwrap()
+}
+
+#[tokio::test]
+async fn cloud_event_takes_a_key_or_a_token_and_nobody_without_one_of_them() {
+    let known = fixtures();
+    let authority = authority(&known).await;
+    let tokens = || callers(&known, &authority, Tokens::Optional);
+    let key = ("x-functions-key", "the key");
+    for (callers, shown, query, expected) in [
+        (tokens().asking_for(Some("the key")), vec![key], "", 202),
+        (tokens().asking_for(Some("the key")), vec![], "?code=the%20key", 202),
+        (tokens().asking_for(Some("the key")), vec![("x-functions-key", "the kez")], "", 401),
+        (tokens().asking_for(Some("the key")), vec![("x-functions-key", "")], "", 401),
+        (tokens().asking_for(Some("the key")), vec![], "", 401),
+        // Without a key that was set, nobody has it; the empty one neither.
+        (tokens().asking_for(None), vec![key], "", 401),
+        (tokens().asking_for(None), vec![("x-functions-key", "")], "", 401),
+        (Callers::with_keys().asking_for(None), vec![], "", 401),
+        (Callers::with_keys().asking_for(Some("the key")), vec![key], "", 202),
+        // What nobody here can judge is no token.
+        (Callers::with_keys().asking_for(Some("the key")), vec![("authorization", "Bearer x")], "", 401),
+        // A key does not make up for a bad token, and where tokens are required not for a missing one.
+        (tokens().asking_for(Some("the key")), vec![key, ("authorization", "Bearer x")], "", 401),
+        (callers(&known, &authority, Tokens::Required).asking_for(Some("the key")), vec![key], "", 401),
+    ] {
+        let said = format!("{callers:?} {shown:?} {query}");
+        assert_eq!(at_cloud_event(callers, &shown, query).await, expected, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn at_cloud_event_the_known_tokens_stand_in_for_a_key() {
+    let known = fixtures();
+    let authority = authority(&known).await;
+    let mut let_in = 0;
+    for (name, case) in known["tokens"].as_object().unwrap() {
+        let callers = callers(&known, &authority, Tokens::Optional).asking_for(None);
+        let bearer = format!("Bearer {}", case["token"].as_str().unwrap());
+        let expected = if case["expect"] == "event-grid" { 202 } else { 401 };
+        let answer = at_cloud_event(callers, &[("authorization", &bearer)], "").await;
+        assert_eq!(answer, expected, "{name}");
+        let_in += u32::from(answer == 202);
+    }
+    assert!(let_in > 0);
+}
+
+#[tokio::test]
+async fn under_the_host_cloud_event_asks_also_where_nothing_was_set() {
+    let under = |variables: &[(&str, &str)]| {
+        cli::callers(&variables.iter().copied().collect::<Environment>()).unwrap()
+    };
+    let host = ("FUNCTIONS_CUSTOMHANDLER_PORT", "1");
+    let shown = [("x-functions-key", "k")];
+    assert_eq!(at_cloud_event(under(&[host]), &shown, "").await, 401);
+    assert_eq!(at_cloud_event(under(&[host, ("CORDON_EVENT_KEY", "k")]), &shown, "").await, 202);
+    assert_eq!(
+        at_cloud_event(under(&[host, ("CORDON_EVENT_KEY", " ")]), &[("x-functions-key", " ")], "").await,
+        401
+    );
+    assert_eq!(at_cloud_event(under(&[]), &[], "").await, 202, "on loopback nobody asks");
+    assert_eq!(at_cloud_event(under(&[("CORDON_EVENT_KEY", "k")]), &[], "").await, 401);
+}
+
+/// Whom the host turns away, before we are asked. The page, the probe path and the publishers' webhook have their own ways.
 #[test]
-fn the_webhooks_ask_for_a_key_and_only_the_page_and_the_probe_do_not() {
+fn the_host_asks_for_the_action_groups_key_and_leaves_the_others_to_us() {
     let functions = concat!(env!("CARGO_MANIFEST_DIR"), "/../functions");
     let mut levels = std::collections::BTreeMap::new();
     for folder in std::fs::read_dir(functions).unwrap().flatten() {
@@ -167,7 +258,7 @@ fn the_webhooks_ask_for_a_key_and_only_the_page_and_the_probe_do_not() {
         levels,
         [
             ("azure_monitor_alert", "function"),
-            ("cloud_event", "function"),
+            ("cloud_event", "anonymous"),
             ("operator", "anonymous"),
             ("stamp_health", "anonymous"),
         ]

@@ -170,6 +170,24 @@ fn a_stamps_settings_come_from_the_environment() {
     assert!(cli::stamp_settings(&clear).unwrap_err().to_string().contains("write https://"));
     let here = variables.into_iter().chain([("CORDON_PEERS", "centralus=http://127.0.0.1:7072")]).collect();
     assert!(cli::stamp_settings(&here).is_ok(), "on this machine nobody is on the way");
+    assert_eq!(settings.cosmos, None);
+    let account = [
+        ("CORDON_CHECK_COSMOS_ENDPOINT", "https://shop.documents.azure.com/"),
+        ("CORDON_CHECK_COSMOS_DATABASE", "shop"),
+        ("CORDON_CHECK_COSMOS_CONTAINER", "health"),
+        ("REGION_NAME", "East US 2"),
+    ];
+    let with = |more: &[(&'static str, &'static str)]| {
+        cli::stamp_settings(&variables.into_iter().chain(more.iter().copied()).collect())
+    };
+    let twice = with(&account).unwrap_err().to_string();
+    assert!(twice.contains("cosmos-read"), "checked twice under one name: {twice}");
+    let other = [&account[..], &[("CORDON_COMPONENTS", "app=http://a")]].concat();
+    let checked = with(&other).unwrap().cosmos.unwrap();
+    assert_eq!((checked.account.database.as_str(), checked.container.as_str()), ("shop", "health"));
+    assert_eq!(checked.account.near, Some("eastus2".into()));
+    let half = with(&account[..1]).unwrap_err().to_string();
+    assert!(half.contains("CORDON_CHECK_COSMOS_DATABASE is not set"), "{half}");
     let wrong = variables.into_iter().chain([("CORDON_COMPONENTS", "app")]).collect();
     assert!(cli::stamp_settings(&wrong).unwrap_err().to_string().contains("write name=http://address"));
 }

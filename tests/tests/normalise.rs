@@ -3,25 +3,27 @@
 #![expect(clippy::unwrap_used, reason = "a test: to panic is to fail")]
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use adapters::Ledger;
+use cordon::controller::{self, Controller};
 use cordon::edge::Json;
-use cordon::normalise::{
-    Context, action_group, activity_log, azure_monitor, cosmos_account, event_grid, probe_log,
-};
+use cordon::normalise::{Context, action_group, activity_log, azure_monitor, event_grid, probe_log};
 use domain::state::Topology;
 use domain::{EvidenceClass, InboxItem, ItemBody, RefusalCode, Scope, Signal, Standing, Timestamp, Verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tests::fixtures;
+use tests::fakes::InboxLedger;
+use tests::{fakes, fixtures};
 
 type Normaliser = fn(&Json<'_>, &Context<'_>) -> Vec<InboxItem>;
 
-const FAMILIES: [(&str, Normaliser); 5] = [
+const FAMILIES: [(&str, Normaliser); 4] = [
     ("action_group", action_group::items),
     ("activity_log", activity_log::items),
     ("probe_log", probe_log::items),
     ("event_grid", event_grid::items),
-    ("cosmos_account", cosmos_account::items),
 ];
 
 /// Shortly after the variants happened; the documented samples are years older and set their own.
@@ -117,7 +119,6 @@ fn each_kind_of_refusal_has_its_code() {
         ("event_grid", "publisher-unknown", RefusalCode::UnknownSpeaker),
         ("event_grid", "publisher-unknown-stamp", RefusalCode::UnknownStamp),
         ("event_grid", "sample-deadletter-eventgridschema", RefusalCode::NotAHealthSignal),
-        ("cosmos_account", "not-an-account", RefusalCode::Malformed),
     ] {
         let items = of(family, name);
         assert_eq!((refusals(&items), signals(&items).len()), (vec![code], 0), "{family}/{name}");
@@ -179,22 +180,6 @@ fn a_probe_log_batch_is_the_same_item_in_any_order() {
     let before = run(probe_log::items, &body, received_at(""));
     body["records"].as_array_mut().unwrap().reverse();
     assert_eq!(before, run(probe_log::items, &body, received_at("")));
-}
-
-#[test]
-fn a_listed_cosmos_region_contradicts_nobody() {
-    let items = of("cosmos_account", "arm-both-regions");
-    assert!(signals(&items).iter().all(|signal| signal.verdict == Verdict::Unobserved));
-    for (name, verdict) in [
-        ("arm-lost-region", Verdict::Unhealthy),
-        ("arm-offline-region", Verdict::Unhealthy),
-        ("arm-no-writes-in-a-region", Verdict::Degraded),
-        ("gateway-lost-region", Verdict::Unhealthy),
-    ] {
-        let items = of("cosmos_account", name);
-        let east = signals(&items).into_iter().find(|signal| signal.scope == Scope::Stamp("eastus2".into()));
-        assert_eq!(east.unwrap().verdict, verdict, "{name}");
-    }
 }
 
 #[test]
@@ -345,7 +330,6 @@ fn speaks_only_as_granted(body: &Value) -> Result<(), TestCaseError> {
         for signal in signals(&items) {
             let own = match family {
                 "probe_log" => signal.class == EvidenceClass::Edge,
-                "cosmos_account" => signal.class == EvidenceClass::Data,
                 // The stream carries the probe log, too; everybody else needs a line in the allow-list, but for
                 // Platform, which never cordons alone.
                 "azure_monitor" if signal.source == "probe-log" => signal.class == EvidenceClass::Edge,
@@ -376,4 +360,106 @@ proptest! {
     fn no_damaged_payload_panics_or_speaks_without_leave(body in damaged()) {
         speaks_only_as_granted(&body)?;
     }
+}
+
+/// What the observer makes of an account's document: the production one, with ARM answering what it is told to.
+struct Observed {
+    answer: Arc<Mutex<Value>>,
+    arm: String,
+    ledger: Arc<InboxLedger>,
+}
+
+impl Observed {
+    async fn new() -> Self {
+        let answer = Arc::new(Mutex::new(Value::Null));
+        let told = answer.clone();
+        let router = axum::Router::new().fallback(move |uri: axum::http::Uri| async move {
+            let metrics = uri.path().to_lowercase().contains("microsoft.insights/metrics");
+            axum::Json(if metrics { json!({ "value": [] }) } else { told.lock().unwrap().clone() })
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let arm = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { answer, arm, ledger: Arc::new(InboxLedger::new(fixtures::topology())) }
+    }
+
+    fn controller(&self, after: Duration) -> Controller {
+        let mut policy = fixtures::policy();
+        let account =
+            "/subscriptions/subid/resourceGroups/rg1/providers/Microsoft.DocumentDB/databaseAccounts/ddb1";
+        policy.workload.cosmos_account = Some(account.into());
+        let now = Timestamp::parse(NOW).unwrap() + after;
+        fakes::observer(policy, fakes::azure_at(&self.arm), self.ledger.clone(), now)
+    }
+
+    /// What is said of each region, and what could not be read.
+    async fn of(&self, document: Value, after: Duration) -> (Vec<(Scope, Verdict)>, Vec<String>) {
+        *self.answer.lock().unwrap() = document;
+        controller::observe_cosmos(&self.controller(after)).await.unwrap();
+        let waiting = self.ledger.load(&fixtures::policy().workload.name, 9).await.unwrap().inbox;
+        let (mut said, mut unreadable) = (vec![], vec![]);
+        for item in waiting {
+            let ItemBody::Observed { signals, facts } = item.body else { continue };
+            assert!(signals.iter().all(|signal| signal.class == EvidenceClass::Data));
+            said.extend(signals.into_iter().map(|signal| (signal.scope, signal.verdict)));
+            unreadable.extend(facts.unreadable);
+        }
+        (said, unreadable)
+    }
+}
+
+#[tokio::test]
+async fn a_listed_cosmos_region_contradicts_nobody_and_every_account_document_is_read() {
+    let (east, central) = (Scope::Region("eastus2".into()), Scope::Region("centralus".into()));
+    let listed = |east_is| vec![(central.clone(), Verdict::Unobserved), (east.clone(), east_is)];
+    // Read by the stores: adapters::cosmos.
+    let mut read = vec!["sample-gateway-account-document".to_owned()];
+    for (fixture, said, unreadable) in [
+        ("arm-both-regions", listed(Verdict::Unobserved), vec![]),
+        ("arm-offline-region", listed(Verdict::Unhealthy), vec![]),
+        ("arm-no-writes-in-a-region", listed(Verdict::Degraded), vec![]),
+        ("arm-lost-region", listed(Verdict::Unhealthy), vec![]),
+        ("sample-arm-databaseaccount-get", vec![], vec![]),
+        ("not-an-account", vec![], vec!["cosmos account".to_owned()]),
+    ] {
+        let document = fixtures::payload("cosmos_account", fixture);
+        let found = Observed::new().await.of(document, Duration::ZERO).await;
+        assert_eq!(found, (said, unreadable), "{fixture}");
+        read.push(fixture.to_owned());
+    }
+    read.sort();
+    assert_eq!(read, fixtures::names("cosmos_account"));
+}
+
+#[tokio::test]
+async fn a_cosmos_region_that_was_there_and_is_gone_is_missed_and_one_that_comes_is_not() {
+    let both = fixtures::payload("cosmos_account", "arm-both-regions");
+    let change = |lists: &[&str], change: fn(&mut Vec<Value>)| {
+        let mut document = both.clone();
+        for list in lists {
+            change(document["properties"][list].as_array_mut().unwrap());
+        }
+        document
+    };
+    let all = ["locations", "readLocations", "writeLocations"];
+    let without = |locations: &mut Vec<Value>| locations.retain(|one| one["locationName"] != "East US 2");
+    let east = |found: &[(Scope, Verdict)]| {
+        found.iter().find(|(scope, _)| *scope == Scope::Region("eastus2".into())).map(|(_, verdict)| *verdict)
+    };
+    let gone = change(&all, without);
+    let (before, _) = Observed::new().await.of(gone.clone(), Duration::ZERO).await;
+    assert_eq!(east(&before), None, "one that was never there is not missed: {before:?}");
+    let observed = Observed::new().await;
+    observed.of(both.clone(), Duration::ZERO).await;
+    controller::evaluate(&observed.controller(Duration::ZERO)).await.unwrap();
+    let (after, _) = observed.of(gone, Duration::from_secs(30)).await;
+    assert_eq!(east(&after), Some(Verdict::Unhealthy), "{after:?}");
+    let mut coming = change(&all[1..], without);
+    for one in coming["properties"]["locations"].as_array_mut().unwrap() {
+        if one["locationName"] == "East US 2" {
+            one["provisioningState"] = "Creating".into();
+        }
+    }
+    let (coming, _) = Observed::new().await.of(coming, Duration::ZERO).await;
+    assert_eq!(east(&coming), Some(Verdict::Unobserved), "{coming:?}");
 }

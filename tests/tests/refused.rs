@@ -2,9 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test: to panic is to fail")]
 
-use domain::StampId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use adapters::Ledger;
+use axum::Json;
+use axum::routing::get;
+use cordon::controller::{Azure, Controller, observe_stamps};
+use cordon::stamp::{GateSource, GateView, Status, UngatedView};
+use domain::facts::{Facts, StampFacts};
+use domain::state::Topology;
+use domain::{EvidenceClass, ItemBody, Signal, StampId, Timestamp, Verdict};
 use simulator::{Scenario, builtin};
 use tests::drills::{self, Run};
+use tests::{fakes, fixtures};
 
 /// A built-in scenario with some of its lines changed; each must be there.
 async fn changed(name: &str, changes: &[(&str, &str)]) -> Run {
@@ -65,4 +77,104 @@ async fn with_the_ledger_refusing_everything_nothing_new_acts_and_what_is_in_for
         "the closed gate stays closed although the region is well: {routed} of the demand"
     );
     assert!(run.report.times.fully_serving_s.is_some(), "and it comes back when the ledger does");
+}
+
+const NOW: Timestamp = Timestamp::from_secs(1_794_301_200);
+
+async fn serve(router: axum::Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+/// A stamp that is well.
+async fn well(stamp: &str) -> StampFacts {
+    let view = UngatedView {
+        stamp: stamp.into(),
+        status: Status::Healthy,
+        observed_at: NOW,
+        components: vec![],
+        load: None,
+        gate: GateView {
+            position: None,
+            percent: 100,
+            generation: None,
+            heartbeat_at: None,
+            source: GateSource::Memory,
+        },
+        peers: None,
+    };
+    let respond = move || async move { Json(view) };
+    let direct_url =
+        serve(axum::Router::new().route("/app", get(|| async {})).route("/healthz/ungated", get(respond)))
+            .await;
+    let below = "/subscriptions/s/resourceGroups/g/providers";
+    StampFacts {
+        stamp: stamp.into(),
+        region: stamp.into(),
+        origin_host: format!("{stamp}.contoso"),
+        origin_id: format!("{below}/Microsoft.Cdn/profiles/p/originGroups/o/origins/{stamp}"),
+        autoscale_id: Some(format!("{below}/Microsoft.Insights/autoscaleSettings/{stamp}")),
+        plan_id: Some(format!("{below}/Microsoft.Web/serverfarms/{stamp}")),
+        direct_url,
+        state: None,
+    }
+}
+
+async fn controller(azure: Azure) -> (Arc<Controller>, Arc<fakes::InboxLedger>) {
+    let stamps = [well("eastus2").await, well("centralus").await];
+    let stamps = stamps.into_iter().map(|facts| (facts.stamp.clone(), facts)).collect::<BTreeMap<_, _>>();
+    let ledger = Arc::new(fakes::InboxLedger::new(Topology { stamps: Arc::new(stamps), read_at: Some(NOW) }));
+    let controller = fakes::observer(fixtures::policy(), azure, ledger.clone(), NOW);
+    (Arc::new(controller), ledger)
+}
+
+/// What waits in the inbox, by item.
+async fn observed(ledger: &fakes::InboxLedger) -> Vec<(String, Vec<Signal>, Facts)> {
+    let view = ledger.load(&fixtures::policy().workload.name, 99).await.unwrap();
+    let of = |item: domain::InboxItem| match item.body {
+        ItemBody::Observed { signals, facts } => Some((item.id.to_string(), signals, facts)),
+        _ => None,
+    };
+    view.inbox.into_iter().filter_map(of).collect()
+}
+
+fn seen_well(signals: &[Signal]) -> usize {
+    let direct = signals.iter().filter(|signal| signal.class == EvidenceClass::Direct);
+    direct.filter(|signal| signal.verdict == Verdict::Healthy).count()
+}
+
+#[tokio::test]
+async fn an_arm_that_hangs_keeps_no_probe_from_the_inbox_and_no_run_from_its_turn() {
+    let arm = serve(axum::Router::new().fallback(std::future::pending::<()>)).await;
+    let (controller, ledger) = controller(fakes::azure_at(&arm)).await;
+    let began = Instant::now();
+    let running = tokio::spawn(async move { observe_stamps(&controller).await });
+    let first = tokio::time::timeout(Duration::from_secs(5), ledger.appended()).await;
+    assert!(first.is_ok(), "the probes' evidence waits for ARM");
+    let at = began.elapsed();
+    let items = observed(&ledger).await;
+    assert_eq!((items.len(), seen_well(&items[0].1)), (1, 2), "{items:?}");
+    let written = running.await.unwrap().unwrap();
+    println!("evidence after {at:?}, the whole run {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "the next run was due: {:?}", began.elapsed());
+    let items = observed(&ledger).await;
+    assert_eq!((written, items.len()), (2, 2));
+    let unreadable: Vec<&String> = items.iter().flat_map(|(.., facts)| &facts.unreadable).collect();
+    for what in ["topology", "origins and capacity", "edge metrics"] {
+        assert!(unreadable.contains(&&what.to_owned()), "{unreadable:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_arm_that_answers_costs_no_second_item() {
+    let (controller, ledger) = controller(fakes::azure_out_of_reach()).await;
+    let began = Instant::now();
+    observe_stamps(&controller).await.unwrap();
+    let items = observed(&ledger).await;
+    let stamps: Vec<_> = items.iter().filter(|(id, ..)| id.contains("stamps")).collect();
+    let [(_, signals, facts)] = stamps[..] else { panic!("one item of the run: {items:?}") };
+    assert_eq!(seen_well(signals), 2, "after {:?}", began.elapsed());
+    assert!(facts.unreadable.contains(&"origins".to_owned()), "{facts:?}");
 }

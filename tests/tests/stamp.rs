@@ -7,6 +7,12 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use adapters::ManualClock;
+use adapters::cosmos::CosmosCheck;
+use adapters::cosmos::emulator::fault_injection::{
+    CustomResponseBuilder, FaultInjectionConditionBuilder, FaultInjectionErrorType,
+    FaultInjectionResultBuilder, FaultInjectionRule, FaultInjectionRuleBuilder, FaultOperationType,
+};
+use adapters::cosmos::emulator::{CosmosEmulator, EmulatorSettings, RequestObserver, WriteMode};
 use axum::http::{HeaderMap, StatusCode};
 use cordon::edge::{App, HttpBody, HttpCall, HttpReply, Role};
 use cordon::stamp::{
@@ -29,6 +35,10 @@ struct Stamp {
 
 impl Stamp {
     fn new(change: impl FnOnce(&mut StampConfig)) -> Self {
+        Self::that_looks_at(None, change)
+    }
+
+    fn that_looks_at(cosmos: Option<CosmosCheck>, change: impl FnOnce(&mut StampConfig)) -> Self {
         let mut config = StampConfig {
             stamp: "eastus2".into(),
             key: "secret".into(),
@@ -44,7 +54,11 @@ impl Stamp {
         let clock = Arc::new(ManualClock::new(Timestamp::from_secs(START)));
         let (replica, write_region) = (Arc::new(Gates::default()), Arc::new(Gates::default()));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let service = StampService::new(config, clock.clone(), replica.clone(), write_region.clone(), http);
+        let mut service =
+            StampService::new(config, clock.clone(), replica.clone(), write_region.clone(), http);
+        if let Some(check) = cosmos {
+            service = service.with_cosmos(check);
+        }
         Self { service: Arc::new(service), clock, replica, write_region }
     }
 
@@ -334,4 +348,228 @@ async fn the_host_reaches_the_probe_path_in_both_modes() {
     assert_eq!(host.forward("HEAD", "/api/healthz", &[], "").await.unwrap(), (503, String::new()));
     assert_eq!(host.forward("GET", "/healthz", &[], "").await.unwrap().0, 503);
     assert_eq!(host.forward("POST", "/evaluate", &[], "{\"Data\":{}}").await.unwrap().0, 404);
+}
+
+/// A workload's account with writes in two regions, and how many requests for documents it got.
+struct Account {
+    emulator: CosmosEmulator,
+    requests: Arc<Requests>,
+}
+
+#[derive(Debug, Default)]
+struct Requests(AtomicU32);
+
+impl RequestObserver for Requests {
+    fn on_request(&self, request: &azure_core::http::Request) {
+        if request.url().path().contains("/docs") {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Account {
+    fn new() -> Self {
+        let requests = Arc::new(Requests::default());
+        let observer: Option<Arc<dyn RequestObserver>> = Some(requests.clone());
+        let settings = EmulatorSettings {
+            regions: vec!["East US 2", "Central US"],
+            writes: WriteMode::Multi,
+            observer,
+            ..EmulatorSettings::default()
+        };
+        Self { emulator: CosmosEmulator::new(settings).unwrap(), requests }
+    }
+
+    fn stamp(&self, faults: &[&Arc<FaultInjectionRule>]) -> Stamp {
+        let faults = faults.iter().map(|rule| Arc::clone(rule)).collect();
+        let check = self.emulator.check("eastus2".into(), Some("eastus2".into()), faults);
+        Stamp::that_looks_at(Some(check), |_| {})
+    }
+}
+
+fn fault(kind: FaultInjectionErrorType, operation: FaultOperationType) -> Arc<FaultInjectionRule> {
+    let condition = FaultInjectionConditionBuilder::new().with_operation_type(operation).build();
+    let result = FaultInjectionResultBuilder::new().with_error(kind).build();
+    Arc::new(FaultInjectionRuleBuilder::new("fault", result).with_condition(condition).build())
+}
+
+/// What the ungated view says of read and write, and what of all of the stamp.
+async fn account_as_seen(stamp: &Stamp) -> (Vec<(String, ComponentStatus, String)>, Status) {
+    let view = stamp.view("/api/healthz/ungated").await;
+    assert!(view.components.iter().all(|component| component.hard_failures == 0), "{view:?}");
+    let seen = view.components.into_iter().map(|one| (one.name, one.status, one.detail));
+    (seen.collect(), view.status)
+}
+
+fn statuses(seen: &[(String, ComponentStatus, String)]) -> Vec<(&str, ComponentStatus)> {
+    seen.iter().map(|(name, status, _)| (name.as_str(), *status)).collect()
+}
+
+const READ: &str = cordon::stamp::COSMOS_READ;
+const WRITE: &str = cordon::stamp::COSMOS_WRITE;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workloads_account_is_read_and_written_whatever_the_probe_rate_and_does_not_grow() {
+    let account = Account::new();
+    let stamp = account.stamp(&[]);
+    let rounds = 6;
+    for round in 0..rounds {
+        stamp.at(round * 10);
+        for _ in 0..500 {
+            assert_eq!(stamp.probe().await, 200);
+        }
+        let (seen, status) = account_as_seen(&stamp).await;
+        assert_eq!(
+            statuses(&seen),
+            [(READ, ComponentStatus::Healthy), (WRITE, ComponentStatus::Healthy)],
+            "{seen:?}"
+        );
+        assert!(seen.iter().all(|(.., detail)| detail == "answered by eastus2"), "{seen:?}");
+        assert_eq!(status, Status::Healthy);
+    }
+    let requests = account.requests.0.load(Ordering::SeqCst);
+    println!("{} probes and views in {} s: {requests} requests for documents", rounds * 501, rounds * 10);
+    assert_eq!(requests, 2 * u32::try_from(rounds).unwrap(), "one read and one write each 10 s");
+    // Another instance of the stamp writes the same document, another stamp its own.
+    account.stamp(&[]).view("/api/healthz/ungated").await;
+    let other = account.emulator.check("centralus".into(), Some("centralus".into()), vec![]);
+    Stamp::that_looks_at(Some(other), |_| {}).view("/api/healthz/ungated").await;
+    account.emulator.store().drain_pending_replications().await;
+    let documents = account.emulator.health_documents().await.unwrap();
+    let mut kept: Vec<_> =
+        documents.iter().map(|one| (one["id"].as_str().unwrap(), one["ttl"].as_u64().unwrap())).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, [("stamp-health.centralus", 600), ("stamp-health.eastus2", 600)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_that_fail_while_reads_work_show_apart_and_withdraw_nobody() {
+    for kind in [FaultInjectionErrorType::ServiceUnavailable, FaultInjectionErrorType::WriteForbidden] {
+        let account = Account::new();
+        let writes = fault(kind, FaultOperationType::UpsertItem);
+        let stamp = account.stamp(&[&writes]);
+        for round in 0..5 {
+            assert_eq!(
+                stamp.at(round * 10).probe().await,
+                200,
+                "a shared account takes nobody out: {kind:?}"
+            );
+            let (seen, status) = account_as_seen(&stamp).await;
+            assert_eq!(seen[0].1, ComponentStatus::Healthy, "{kind:?}: {seen:?}");
+            assert_ne!(seen[1].1, ComponentStatus::Healthy, "{kind:?}: {seen:?}");
+            assert_eq!(status, Status::Degraded);
+        }
+        let (seen, _) = account_as_seen(&stamp).await;
+        println!("{kind:?}: {seen:?}");
+        writes.disable();
+        let healthy = [(READ, ComponentStatus::Healthy), (WRITE, ComponentStatus::Healthy)];
+        assert_eq!(statuses(&account_as_seen(stamp.at(50)).await.0), healthy, "it passed: {kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_fail_while_writes_work_show_apart_too() {
+    let account = Account::new();
+    let reads = fault(FaultInjectionErrorType::ServiceUnavailable, FaultOperationType::ReadItem);
+    let (seen, status) = account_as_seen(&account.stamp(&[&reads])).await;
+    assert_eq!(seen[1].1, ComponentStatus::Healthy, "{seen:?}");
+    assert_ne!(seen[0].1, ComponentStatus::Healthy, "{seen:?}");
+    assert_eq!(status, Status::Degraded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_lacks_its_rights_says_nothing_of_the_stamp() {
+    let account = Account::new();
+    let forbidden = CustomResponseBuilder::new(azure_core::http::StatusCode::Forbidden).build();
+    let result = FaultInjectionResultBuilder::new().with_custom_response(forbidden).build();
+    let upsert = FaultOperationType::UpsertItem;
+    let condition = FaultInjectionConditionBuilder::new().with_operation_type(upsert).build();
+    let rule = FaultInjectionRuleBuilder::new("no role", result).with_condition(condition).build();
+    let stamp = account.stamp(&[&Arc::new(rule)]);
+    let (seen, status) = account_as_seen(&stamp).await;
+    assert_eq!(
+        statuses(&seen),
+        [(READ, ComponentStatus::Healthy)],
+        "our rights are not its health: {seen:?}"
+    );
+    assert_eq!((status, stamp.probe().await), (Status::Healthy, 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_account_is_full_and_not_dead() {
+    let account = Account::new();
+    let [reads, writes] = [FaultOperationType::ReadItem, FaultOperationType::UpsertItem]
+        .map(|operation| fault(FaultInjectionErrorType::TooManyRequests, operation));
+    let stamp = account.stamp(&[&reads, &writes]);
+    for round in 0..5 {
+        assert_eq!(stamp.at(round * 10).probe().await, 200);
+    }
+    let (seen, status) = account_as_seen(&stamp).await;
+    let degraded = [(READ, ComponentStatus::Degraded), (WRITE, ComponentStatus::Degraded)];
+    assert_eq!(statuses(&seen), degraded, "{seen:?}");
+    assert!(seen.iter().all(|(.., detail)| detail == "answered: too many requests"), "{seen:?}");
+    assert_eq!(status, Status::Degraded);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_its_region_offline_the_account_answers_from_another_and_the_view_says_which() {
+    let account = Account::new();
+    let stamp = account.stamp(&[]);
+    assert_eq!(stamp.at(0).probe().await, 200);
+    account.emulator.store().drain_pending_replications().await;
+    account.emulator.store().set_region_offline("East US 2").unwrap();
+    let mut rounds = 0;
+    loop {
+        rounds += 1;
+        stamp.at(rounds * 10);
+        assert_eq!(stamp.probe().await, 200);
+        let (seen, _) = account_as_seen(&stamp).await;
+        println!("round {rounds}: {seen:?}");
+        if seen.iter().all(|(.., detail)| detail == "answered by centralus") {
+            break;
+        }
+        assert!(rounds < 6, "{seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_nobody_can_reach_ends_in_time_and_withdraws_nobody() {
+    let account = Account::new();
+    for kind in [FaultInjectionErrorType::ConnectionError, FaultInjectionErrorType::ResponseTimeout] {
+        let [reads, writes] = [FaultOperationType::ReadItem, FaultOperationType::UpsertItem]
+            .map(|operation| fault(kind, operation));
+        let stamp = account.stamp(&[&reads, &writes]);
+        let began = std::time::Instant::now();
+        for round in 0..4 {
+            assert_eq!(stamp.at(round * 10).probe().await, 200, "{kind:?}");
+        }
+        let (seen, status) = account_as_seen(&stamp).await;
+        println!("{kind:?}: {seen:?} after {:?} for 4 rounds", began.elapsed());
+        assert!(seen.iter().all(|(_, status, _)| *status != ComponentStatus::Healthy), "{seen:?}");
+        assert_eq!((status, seen.len()), (Status::Degraded, 2));
+        assert!(began.elapsed() < Duration::from_secs(8), "a round has 1 s: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_refuses_the_connection_says_why_and_one_that_is_slow_to_connect_says_nothing() {
+    let account = Account::new();
+    let refused =
+        fault(FaultInjectionErrorType::ServiceUnavailable, FaultOperationType::MetadataReadContainer);
+    let stamp = account.stamp(&[&refused]);
+    let mut rounds = 0;
+    let (seen, status) = loop {
+        // The SDK tries for longer than a look; until it gives up nothing is known, and nothing is said.
+        let found = account_as_seen(stamp.at(rounds * 10)).await;
+        if !found.0.is_empty() {
+            break found;
+        }
+        assert_eq!(found.1, Status::Healthy, "not to have looked yet is no finding");
+        rounds += 1;
+        assert!(rounds < 15, "it never said why");
+    };
+    assert_eq!((seen.len(), status), (2, Status::Degraded), "{seen:?}");
+    refused.disable();
+    let healthy = [(READ, ComponentStatus::Healthy), (WRITE, ComponentStatus::Healthy)];
+    assert_eq!(statuses(&account_as_seen(stamp.at(200)).await.0), healthy);
 }

@@ -109,6 +109,12 @@ async fn account(
             Some(ProvisioningState::InTransition(text)) if text.eq_ignore_ascii_case("offline") => {
                 Verdict::Unhealthy
             }
+            // Taken out of both lists that clients go by, and not for being made just now.
+            Some(ProvisioningState::Succeeded)
+                if location.is_some_and(|location| location.role == LocationRole::Neither) =>
+            {
+                Verdict::Unhealthy
+            }
             Some(_) if location.is_some_and(|location| takes_no_writes(&account, location)) => {
                 Verdict::Degraded
             }

@@ -30,8 +30,8 @@ pub(super) async fn probe(
     stamps: &[StampFacts],
     state: Option<&WorkloadState>,
     now: Timestamp,
-    run: &mut Run,
-) {
+) -> Run {
+    let mut run = Run::default();
     let gate_matters = |stamp: &StampId| {
         state
             .and_then(|state| state.cases.get(stamp))
@@ -54,6 +54,7 @@ pub(super) async fn probe(
             run.facts.gated_view.insert(stamp.stamp.clone(), GatedView { observed_at: now, status });
         }
     }
+    run
 }
 
 #[expect(

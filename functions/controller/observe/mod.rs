@@ -8,16 +8,18 @@ mod quota;
 mod telemetry;
 mod topology;
 
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use adapters::StoreError;
 use adapters::meter::METRICS;
-
 use domain::facts::StampFacts;
 use domain::state::{Topology, WorkloadState};
 use domain::{Facts, InboxItem, ItemBody, ItemId, Signal, Timestamp};
+use futures_util::future::{Either, select};
+use tokio::time::timeout;
 
 use super::{Controller, ControllerError};
 
@@ -34,6 +36,25 @@ const TOPOLOGY_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// Quotas are read this often: they change when somebody asks Azure for more, which takes minutes at the least.
 const QUOTA_EVERY: Duration = Duration::from_secs(600);
+
+/// How long the probes wait for a discovery that is due, where stamps are known already: a new one is then probed at once. Two
+/// calls of ARM, which answers within a second when it is well.
+const DISCOVERY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long the probes' evidence waits for what is read of the control plane beside it, to be one item with it.
+const CONTROL_PLANE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The longest that the control plane may take in one run. A timer's runs do not overlap, so one that waited for ARM's own
+/// budget (20 s for a list, several of them) would keep the next probes from being made at all.
+const CONTROL_PLANE_BUDGET: Duration = Duration::from_secs(6);
+
+/// Between two runs: the schedule in `observe_stamps/function.json`, which the local timers keep too.
+const RUN_EVERY: Duration = Duration::from_secs(10);
+
+const _: () = assert!(
+    DISCOVERY_PATIENCE.as_secs() + CONTROL_PLANE_BUDGET.as_secs() < RUN_EVERY.as_secs(),
+    "a run whose control plane hangs ends before the next one is due"
+);
 
 /// When the slower observers last looked, in this process. A restart looks at once.
 #[derive(Debug, Default)]
@@ -90,6 +111,22 @@ struct Run {
 }
 
 impl Run {
+    /// Both in one: no two parts of a run read the same.
+    fn with(mut self, other: Self) -> Self {
+        let Facts { topology, origins, capacity, quota, throughput, load, gated_view, unreadable } =
+            other.facts;
+        self.signals.extend(other.signals);
+        self.facts.topology = self.facts.topology.or(topology);
+        self.facts.origins.extend(origins);
+        self.facts.capacity.extend(capacity);
+        self.facts.quota.extend(quota);
+        self.facts.throughput.extend(throughput);
+        self.facts.load.extend(load);
+        self.facts.gated_view.extend(gated_view);
+        self.facts.unreadable.extend(unreadable);
+        self
+    }
+
     fn unreadable(&mut self, what: &str, error: &(dyn std::error::Error + 'static)) {
         tracing::warn!(error, "{what} cannot be read; what was read before keeps ageing");
         tracing::event!(target: METRICS, tracing::Level::TRACE, monotonic_counter.cordon.observe.unreadable = 1_u64, what);
@@ -97,44 +134,118 @@ impl Run {
     }
 }
 
+/// Part of the control plane did not answer within the run.
+#[derive(Debug, thiserror::Error)]
+#[error("read it within {} s, the part of a run that the control plane has", CONTROL_PLANE_BUDGET.as_secs())]
+struct TooSlow;
+
 /// Probes the stamps, reads origins, capacity, load and edge telemetry. Returns how many new inbox items it wrote.
+///
+/// One item, if ARM answers in its usual time. If it does not, the probes' evidence goes first, in an item of its own: the gate
+/// must be able to close while the control plane hangs.
 ///
 /// # Errors
 /// When the ledger cannot be used; failing to observe is itself a signal, not an error.
 pub async fn observe_stamps(controller: &Controller) -> Result<usize, ControllerError> {
     let now = controller.clock.now();
     let state = load_state(controller).await?;
-    let mut run = Run::default();
-    let known = state.as_ref().map(|state| &state.topology.stamps);
-    let stamps: Vec<StampFacts> = if known.is_none_or(|known| known.is_empty())
-        || controller.cadence.topology.is_due(now, TOPOLOGY_EVERY)
-    {
-        match topology::discover(controller).await {
-            Ok(found) => {
-                run.facts.topology = Some(found.clone());
-                found
-            }
-            Err(error) => {
-                run.unreadable("topology", &error);
-                known.map(|known| known.values().cloned().collect()).unwrap_or_default()
-            }
-        }
+    let state = state.as_ref();
+    let known: Vec<StampFacts> =
+        state.map(|state| state.topology.stamps.values().cloned().collect()).unwrap_or_default();
+    let mut discovery = pin!(discover(controller, known.clone(), now));
+    let found = if known.is_empty() {
+        Some(discovery.as_mut().await)
     } else {
-        known.map(|known| known.values().cloned().collect()).unwrap_or_default()
+        timeout(DISCOVERY_PATIENCE, discovery.as_mut()).await.ok()
     };
-    direct::probe(controller, &stamps, state.as_ref(), now, &mut run).await;
-    if controller.cadence.lever.is_due(now, LEVER_EVERY) {
-        lever::read(controller, &stamps, now, &mut run).await;
-    }
-    if controller.cadence.telemetry.is_due(now, TELEMETRY_EVERY) {
-        telemetry::read(controller, &stamps, state.as_ref(), now, &mut run).await;
-    }
-    let written = append(controller, "stamps", run, now).await?;
+    let (found, late) = match found {
+        Some(found) => (found, None),
+        None => (Discovered { stamps: known, run: Run::default() }, Some(discovery)),
+    };
+    let stamps = found.stamps;
+    let probing = pin!(direct::probe(controller, &stamps, state, now));
+    let mut reading = pin!(control_plane(controller, &stamps, state, now, late));
+    let (probes, read) = match select(probing, reading.as_mut()).await {
+        Either::Left((probes, _)) => (probes, timeout(CONTROL_PLANE_PATIENCE, reading.as_mut()).await.ok()),
+        Either::Right((read, probing)) => (probing.await, Some(read)),
+    };
+    let Some(read) = read else {
+        let written = append(controller, "stamps", found.run.with(probes), now).await?;
+        return Ok(written + append(controller, "control-plane", reading.await, now).await?);
+    };
+    let written = append(controller, "stamps", found.run.with(probes).with(read), now).await?;
     if stamps.is_empty() || !controller.cadence.quota.is_due(now, QUOTA_EVERY) {
         return Ok(written);
     }
     let quotas = quota::read(controller, &stamps, now).await;
     Ok(written + append(controller, "quotas", quotas, now).await?)
+}
+
+/// The stamps to look at, and what is to be said of the discovery.
+struct Discovered {
+    stamps: Vec<StampFacts>,
+    run: Run,
+}
+
+/// Those that are discovered, where that is due and works; those that are known, where not.
+async fn discover(controller: &Controller, known: Vec<StampFacts>, now: Timestamp) -> Discovered {
+    let mut run = Run::default();
+    if !known.is_empty() && !controller.cadence.topology.is_due(now, TOPOLOGY_EVERY) {
+        return Discovered { stamps: known, run };
+    }
+    match topology::discover(controller).await {
+        Ok(stamps) => {
+            run.facts.topology = Some(stamps.clone());
+            Discovered { stamps, run }
+        }
+        Err(error) => {
+            run.unreadable("topology", &error);
+            Discovered { stamps: known, run }
+        }
+    }
+}
+
+/// Origins, levers and metrics where they are due, and a discovery that is not done yet: side by side, so that one that hangs
+/// takes nothing from the others. What was read in time counts.
+async fn control_plane(
+    controller: &Controller,
+    stamps: &[StampFacts],
+    state: Option<&WorkloadState>,
+    now: Timestamp,
+    late: Option<Pin<&mut impl Future<Output = Discovered>>>,
+) -> Run {
+    let discovered = async {
+        let Some(late) = late else { return Run::default() };
+        timeout(CONTROL_PLANE_BUDGET, late).await.map_or_else(
+            |_| {
+                let mut run = Run::default();
+                run.unreadable("topology", &TooSlow);
+                run
+            },
+            |found| found.run,
+        )
+    };
+    let levers = async {
+        let mut run = Run::default();
+        if controller.cadence.lever.is_due(now, LEVER_EVERY)
+            && timeout(CONTROL_PLANE_BUDGET, lever::read(controller, stamps, now, &mut run)).await.is_err()
+        {
+            run.unreadable("origins and capacity", &TooSlow);
+        }
+        run
+    };
+    let metrics = async {
+        let mut run = Run::default();
+        if controller.cadence.telemetry.is_due(now, TELEMETRY_EVERY) {
+            let reading = telemetry::read(controller, stamps, state, now, &mut run);
+            if timeout(CONTROL_PLANE_BUDGET, reading).await.is_err() {
+                run.unreadable("edge metrics", &TooSlow);
+            }
+        }
+        run
+    };
+    let (discovered, levers, metrics) = tokio::join!(discovered, levers, metrics);
+    discovered.with(levers).with(metrics)
 }
 
 /// Reads the workload's Cosmos account and its per-region request metrics. Returns how many new items it wrote.

@@ -1,7 +1,20 @@
-// What one stamp's identity may do outside its own group: pull images, and read and write the workload's items.
+// What one stamp's identity may do outside its own group: pull images, read and write the workload's orders, and read and
+// replace the one document by which its health service sees whether that works.
 
 @description('The workload\'s account.')
 param accountName string
+
+@description('Its database.')
+param databaseName string
+
+@description('The container of the orders.')
+param ordersContainer string
+
+@description('The container that the health service looks at.')
+param healthContainer string
+
+@description('What the health service may do there.')
+param healthRoleId string
 
 @description('The registry.')
 param registryName string
@@ -33,10 +46,23 @@ resource pull 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 // Built-in data role: Cosmos DB Built-in Data Contributor.
 resource items 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = {
   parent: account
-  name: guid(account.id, principalId, 'items')
+  name: guid(account.id, principalId, 'orders')
   properties: {
     principalId: principalId
     roleDefinitionId: '${account.id}/sqlRoleDefinitions/00000000-0000-0000-0000-000000000002'
-    scope: '${account.id}/dbs/shop'
+    scope: '${account.id}/dbs/${databaseName}/colls/${ordersContainer}'
   }
+}
+
+resource health 'Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments@2025-04-15' = {
+  parent: account
+  name: guid(account.id, principalId, 'health')
+  properties: {
+    principalId: principalId
+    roleDefinitionId: healthRoleId
+    scope: '${account.id}/dbs/${databaseName}/colls/${healthContainer}'
+  }
+  dependsOn: [
+    items
+  ]
 }

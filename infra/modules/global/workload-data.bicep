@@ -82,6 +82,65 @@ resource orders 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2
   }
 }
 
+// What each stamp's health service reads and writes to see whether that works: one document per stamp, which it replaces. TTL is
+// on, so that what a stamp that is gone left behind goes too. Of its own throughput: a check that is throttled by the orders
+// would say that they are many, and nothing else. One stamp instance asks once in 10 s: a read and a write.
+resource health 'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers@2025-04-15' = {
+  parent: database
+  name: 'health'
+  properties: {
+    options: {
+      throughput: 400
+    }
+    resource: {
+      id: 'health'
+      partitionKey: {
+        kind: 'Hash'
+        paths: [
+          '/id'
+        ]
+      }
+      defaultTtl: -1
+      indexingPolicy: {
+        indexingMode: 'consistent'
+        automatic: true
+        includedPaths: []
+        excludedPaths: [
+          {
+            path: '/*'
+          }
+        ]
+      }
+      conflictResolutionPolicy: {
+        mode: 'LastWriterWins'
+        conflictResolutionPath: '/_ts'
+      }
+    }
+  }
+}
+
+// All that the check needs. What of the stamp it belongs to may do with the orders is another assignment.
+resource healthRole 'Microsoft.DocumentDB/databaseAccounts/sqlRoleDefinitions@2025-04-15' = {
+  parent: account
+  name: guid(account.id, 'cordon-health')
+  properties: {
+    roleName: 'Cordon health'
+    type: 'CustomRole'
+    assignableScopes: [
+      '${account.id}/dbs/shop/colls/${health.name}'
+    ]
+    permissions: [
+      {
+        dataActions: [
+          'Microsoft.DocumentDB/databaseAccounts/readMetadata'
+          'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers/items/read'
+          'Microsoft.DocumentDB/databaseAccounts/sqlDatabases/containers/items/upsert'
+        ]
+      }
+    ]
+  }
+}
+
 resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'control-plane'
   scope: account
@@ -98,6 +157,18 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
 
 @description('Name.')
 output accountName string = account.name
+
+@description('Its database.')
+output databaseName string = database.name
+
+@description('The container that the stamps\' health services look at.')
+output healthContainer string = health.name
+
+@description('The role for that.')
+output healthRoleId string = healthRole.id
+
+@description('The container of the orders.')
+output ordersContainer string = orders.name
 
 @description('Id, for the policy.')
 output accountId string = account.id

@@ -84,6 +84,12 @@ param cordonImage string
 @description('The workload\'s account.')
 param workloadEndpoint string
 
+@description('Its database.')
+param workloadDatabase string
+
+@description('The container that the health service looks at.')
+param healthContainer string
+
 @description('The stamp\'s vault.')
 param vaultUri string
 
@@ -271,6 +277,9 @@ resource settings 'Microsoft.Web/sites/config@2024-11-01' = {
     CORDON_COSMOS_DATABASE: ledgerDatabase
     CORDON_GATES_DIR: '/mounts/cordon/gates/${workload}'
     CORDON_COMPONENTS: 'local:app=http://127.0.0.1:8080/internal/health/app,cosmos=http://127.0.0.1:8080/internal/health/cosmos,vault=http://127.0.0.1:8080/internal/health/vault'
+    CORDON_CHECK_COSMOS_ENDPOINT: workloadEndpoint
+    CORDON_CHECK_COSMOS_DATABASE: workloadDatabase
+    CORDON_CHECK_COSMOS_CONTAINER: healthContainer
     CORDON_LOAD_URL: 'http://127.0.0.1:8080/internal/load'
     CORDON_PEERS: peers
     CORDON_FRONT_DOOR_ID: frontDoorId

@@ -43,6 +43,8 @@ pub enum LocationRole {
     Write,
     /// It serves reads.
     Read,
+    /// It is in none of the lists that clients go by, while the account still has it: taken out of service, or not in it yet.
+    Neither,
 }
 
 /// How many regions of an account take writes.
@@ -61,12 +63,20 @@ pub enum WriteRegions {
 pub async fn get(arm: &ArmClient, account: &ResourceId) -> Result<Account, ArmError> {
     let AccountBody { id, properties } = typed("a Cosmos DB account", arm.get(account, API_VERSION).await?)?;
     let writable: Vec<RegionName> = properties.write_locations.iter().map(LocationBody::region).collect();
+    let readable: Option<Vec<RegionName>> =
+        properties.read_locations.map(|listed| listed.iter().map(LocationBody::region).collect());
     let mut locations: Vec<AccountLocation> = properties
         .locations
         .into_iter()
         .map(|location| {
             let region = location.region();
-            let role = if writable.contains(&region) { LocationRole::Write } else { LocationRole::Read };
+            // Without that list nobody can be missing from it.
+            let is_read = readable.as_ref().is_none_or(|readable| readable.contains(&region));
+            let role = match (writable.contains(&region), is_read) {
+                (true, _) => LocationRole::Write,
+                (false, true) => LocationRole::Read,
+                (false, false) => LocationRole::Neither,
+            };
             AccountLocation {
                 region,
                 provisioning_state: location.provisioning_state,
@@ -95,6 +105,7 @@ struct AccountProperties {
     // Both are required: an account without regions is an answer that we cannot read, not an account without regions.
     locations: Vec<LocationBody>,
     write_locations: Vec<LocationBody>,
+    read_locations: Option<Vec<LocationBody>>,
     enable_multiple_write_locations: Option<bool>,
     #[serde(default)]
     provisioning_state: ProvisioningState,

@@ -162,12 +162,8 @@ impl CosmosAccount {
         credential: Arc<dyn TokenCredential>,
         http: Arc<dyn HttpClient>,
     ) -> Result<Self, StoreError> {
-        let endpoint = settings.endpoint.parse();
-        let endpoint: AccountEndpoint =
-            endpoint.map_err(|error: CosmosError| rules::unavailable(rules::LEDGER, told(&error)))?;
-        let topology = Topology::new(endpoint.clone().into_url(), Arc::clone(&credential), http);
-        let service = Service { endpoint, credential, near: settings.near, topology };
-        Ok(Self::with(Box::new(service), settings.database))
+        let database = settings.database.clone();
+        Ok(Self::with(Box::new(service(settings, credential, http)?), database))
     }
 
     /// The account behind whatever makes clients for it.
@@ -370,8 +366,21 @@ impl CosmosAccount {
     }
 }
 
+/// The live service at an address.
+pub(super) fn service(
+    settings: CosmosSettings,
+    credential: Arc<dyn TokenCredential>,
+    http: Arc<dyn HttpClient>,
+) -> Result<Service, StoreError> {
+    let endpoint = settings.endpoint.parse();
+    let endpoint: AccountEndpoint =
+        endpoint.map_err(|error: CosmosError| rules::unavailable(rules::LEDGER, told(&error)))?;
+    let topology = Topology::new(endpoint.clone().into_url(), Arc::clone(&credential), http);
+    Ok(Service { endpoint, credential, near: settings.near, topology })
+}
+
 /// The live service.
-struct Service {
+pub(super) struct Service {
     endpoint: AccountEndpoint,
     credential: Arc<dyn TokenCredential>,
     near: Option<RegionName>,
@@ -437,7 +446,7 @@ fn failed(store: &'static str, error: &CosmosError) -> StoreError {
 }
 
 /// The status and the first line: what follows is the SDK's diagnostics, pages of it, with every address.
-fn told(error: &CosmosError) -> String {
+pub(super) fn told(error: &CosmosError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 

@@ -186,7 +186,7 @@ pub(super) fn item_id(id: &ItemId) -> String {
 
 /// A text as part of an id. What the service does not take as one (`/`, `\`, `?`, `#`, too long) is replaced by its hash,
 /// behind another prefix, so that nobody can name an item that hides another.
-fn document_id(kind: &str, id: &str) -> String {
+pub(super) fn document_id(kind: &str, id: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:,~@+".contains(&byte);
     if id.len() <= ID_PART_BYTES_MAX && id.bytes().all(plain) {
         return format!("{kind}.{id}");

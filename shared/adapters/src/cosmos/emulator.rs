@@ -8,18 +8,19 @@ use azure_core::http::{AsyncRawResponse, Request, Url};
 pub use azure_data_cosmos::fault_injection;
 use azure_data_cosmos::fault_injection::FaultInjectionRule;
 use azure_data_cosmos::{
-    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosRuntimeBuilder,
+    AccountEndpoint, AccountReference, CosmosClient, CosmosClientBuilder, CosmosRuntimeBuilder, FeedScope,
 };
 use azure_data_cosmos_driver::in_memory_emulator::{
     ConsistencyLevel, ContainerConfig, InMemoryEmulatorHttpClient, VirtualAccountConfig, VirtualRegion,
-    WriteMode,
 };
 pub use azure_data_cosmos_driver::in_memory_emulator::{
-    EmulatorStore, RequestObserver, RequestUnitChargingModel,
+    EmulatorStore, RequestObserver, RequestUnitChargingModel, WriteMode,
 };
-use domain::RegionName;
+use domain::{RegionName, StampId};
+use futures_util::TryStreamExt;
 
 use super::account::{Connect, Container, CosmosAccount, routing};
+use super::check::CosmosCheck;
 use super::topology;
 use crate::StoreError;
 use crate::memory::rules;
@@ -29,6 +30,9 @@ const KEY: &str = "dGVzdGtleQ==";
 
 /// The database's name in every emulated account.
 const DATABASE: &str = "cordon";
+
+/// The container that stamps look at, where the account plays the workload's.
+const HEALTH: &str = "health";
 
 /// An account in memory: one write region and replicas.
 #[derive(Clone)]
@@ -43,6 +47,8 @@ pub struct CosmosEmulator {
 pub struct EmulatorSettings {
     /// Display names of its regions, the write region first.
     pub regions: Vec<&'static str>,
+    /// Cordon's own account has one write region, a workload's may write in each.
+    pub writes: WriteMode,
     /// Request units per second of each container, and 429 beyond them; without end if none.
     pub units_per_second: Option<u64>,
     /// What requests cost.
@@ -55,6 +61,7 @@ impl Default for EmulatorSettings {
     fn default() -> Self {
         Self {
             regions: vec!["West US 3", "East US 2", "Central US"],
+            writes: WriteMode::Single,
             units_per_second: None,
             charging: RequestUnitChargingModel::default(),
             observer: None,
@@ -74,7 +81,7 @@ impl CosmosEmulator {
             regions.push(VirtualRegion::new(name, url));
         }
         let config = VirtualAccountConfig::new(regions)?
-            .with_write_mode(WriteMode::Single)
+            .with_write_mode(settings.writes)
             .with_consistency(ConsistencyLevel::Session)
             .with_ru_model(settings.charging)
             .with_throttling_enabled(settings.units_per_second.is_some());
@@ -84,19 +91,16 @@ impl CosmosEmulator {
         }
         let store = http.store();
         store.create_database(DATABASE);
-        for container in [Container::Ledger, Container::Gates, Container::Audit] {
+        let own = [Container::Ledger, Container::Gates, Container::Audit];
+        let containers = own.into_iter().map(|own| (own.name(), "/workload")).chain([(HEALTH, "/id")]);
+        for (container, path) in containers {
             let config = match settings.units_per_second {
                 Some(units) => ContainerConfig::new().with_throughput(units),
                 None => ContainerConfig::new(),
             };
-            let key = serde_json::json!({ "paths": ["/workload"], "kind": "Hash", "version": 2 });
+            let key = serde_json::json!({ "paths": [path], "kind": "Hash", "version": 2 });
             let config = config.with_partition_count(1).build()?;
-            store.create_container_with_config(
-                DATABASE,
-                container.name(),
-                serde_json::from_value(key)?,
-                config,
-            );
+            store.create_container_with_config(DATABASE, container, serde_json::from_value(key)?, config);
         }
         Ok(Self { http: Arc::new(http), regions: settings.regions })
     }
@@ -112,8 +116,32 @@ impl CosmosEmulator {
         near: Option<RegionName>,
         faults: Vec<Arc<FaultInjectionRule>>,
     ) -> CosmosAccount {
-        let emulated = Emulated { http: Arc::clone(&self.http), regions: self.regions.clone(), near, faults };
-        CosmosAccount::with(Box::new(emulated), DATABASE.to_owned())
+        CosmosAccount::with(self.connect(near, faults), DATABASE.to_owned())
+    }
+
+    /// The account as a workload's own, looked at from a stamp near a region, with faults on its way.
+    pub fn check(
+        &self,
+        stamp: StampId,
+        near: Option<RegionName>,
+        faults: Vec<Arc<FaultInjectionRule>>,
+    ) -> CosmosCheck {
+        CosmosCheck::with(self.connect(near, faults), DATABASE.to_owned(), HEALTH.to_owned(), stamp)
+    }
+
+    /// The documents of the container that stamps look at.
+    ///
+    /// # Errors
+    /// When the account does not answer.
+    pub async fn health_documents(&self) -> azure_data_cosmos::Result<Vec<serde_json::Value>> {
+        let client = self.connect(None, Vec::new()).connect().await?;
+        let container = client.database_client(DATABASE).container_client(HEALTH, None).await?;
+        let found = container.query_items("SELECT * FROM c", FeedScope::full_container(), None).await?;
+        found.try_collect().await
+    }
+
+    fn connect(&self, near: Option<RegionName>, faults: Vec<Arc<FaultInjectionRule>>) -> Box<dyn Connect> {
+        Box::new(Emulated { http: Arc::clone(&self.http), regions: self.regions.clone(), near, faults })
     }
 
     /// The regions, the write region first.
