@@ -18,7 +18,7 @@ use super::{Controller, ControllerError, epoch};
 /// invocation must end long before the host's time-out, and the next wake-up goes on.
 const ROUNDS_MAX: u32 = 40;
 
-/// Our own probes come every 10 s; evidence older than this means that nobody watches.
+/// Our own probes come every 10 s; evidence older than this, or as far ahead of the clock, means that nobody watches.
 const WATCHED_WITHIN: Duration = Duration::from_secs(120);
 
 /// What one evaluation did, for the reply and the log.
@@ -56,8 +56,7 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
         let next = next_transition(controller, &view).await?;
         let state = next.as_ref().map(|next| &next.state).or(view.state.as_ref());
         let observed_at = state.and_then(|state| state.observed_at);
-        let now = controller.clock.now();
-        done.watches = observed_at.is_some_and(|at| now.since(at) <= WATCHED_WITHIN);
+        done.watches = observed_at.is_some_and(|at| watched(at, controller.clock.now()));
         let Some(next) = next else {
             // What was just read is what stands; a claim proves it for its step.
             let Some(state) = view.state else { return Ok(done) };
@@ -90,6 +89,20 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
         }
     }
     Err(ControllerError::Contended { rounds: ROUNDS_MAX })
+}
+
+/// An observation from the future is none either: whatever set that time ran ahead, and what is seen now counts as older than
+/// it. Nothing acts until this clock has caught up, and nobody would hear of that.
+fn watched(observed_at: Timestamp, now: Timestamp) -> bool {
+    let ahead = observed_at.since(now);
+    if ahead > WATCHED_WITHIN {
+        tracing::error!(
+            "the last observation is {} s ahead of this clock: nothing that is seen now counts, and nothing acts, until the \
+             clock has caught up; set the clock of this machine, or, if it was wrong before, act by hand meanwhile",
+            ahead.as_secs()
+        );
+    }
+    now.since(observed_at) <= WATCHED_WITHIN && ahead <= WATCHED_WITHIN
 }
 
 /// The situation as it is now, without committing anything: what `cordon plan` judges.

@@ -9,6 +9,7 @@ use adapters::{
     LedgerView, StoreError,
 };
 use async_trait::async_trait;
+use cordon::stamp::{GateSource, GateView, Status, UngatedView};
 use domain::audit::AuditRecord;
 use domain::state::{Topology, WorkloadState};
 use domain::{
@@ -300,4 +301,24 @@ pub fn notifier(places: std::sync::Arc<dyn adapters::PlaceStore>) -> cordon::not
             longest: Duration::from_millis(20),
         },
     })
+}
+
+/// What the health service of a stamp that is well and open to all shows to those who have its key.
+pub fn healthy_view(stamp: &StampId, observed_at: Timestamp) -> UngatedView {
+    let gate = GateView {
+        position: None,
+        percent: 100,
+        generation: None,
+        heartbeat_at: None,
+        source: GateSource::Memory,
+    };
+    UngatedView {
+        stamp: stamp.clone(),
+        status: Status::Healthy,
+        observed_at,
+        components: Vec::new(),
+        load: None,
+        gate,
+        peers: None,
+    }
 }

@@ -9,13 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use cordon::assemble::{self, ClockKind, ControllerSettings, StoreKind};
 use cordon::page::OperatorPage;
-use cordon::stamp::{GateSource, GateView, Status, UngatedView};
 use domain::audit::{AuditRecord, verify_chain};
 use domain::{StampId, Timestamp};
 use serde_json::{Value, json};
 use simulator::{HealthEndpoint, HealthReply, HealthRequest, Recorder, SimulatedAzure, World};
 use tests::host_double::HostDouble;
-use tests::{drills, fixtures};
+use tests::{drills, fakes, fixtures};
 
 const START: Timestamp = Timestamp::from_secs(1_794_301_200);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -29,21 +28,7 @@ struct AlwaysWell;
 #[async_trait]
 impl HealthEndpoint for AlwaysWell {
     async fn ask(&self, stamp: &StampId, _: HealthRequest) -> HealthReply {
-        let view = UngatedView {
-            stamp: stamp.clone(),
-            status: Status::Healthy,
-            observed_at: START,
-            components: Vec::new(),
-            load: None,
-            gate: GateView {
-                position: None,
-                percent: 100,
-                generation: None,
-                heartbeat_at: None,
-                source: GateSource::Memory,
-            },
-            peers: None,
-        };
+        let view = fakes::healthy_view(stamp, START);
         HealthReply { status: 200, body: serde_json::to_string(&view).unwrap() }
     }
 }

@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use adapters::Ledger;
+use adapters::{Ledger, ManualClock};
 use axum::Json;
 use axum::routing::get;
-use cordon::controller::{Azure, Controller, observe_stamps};
-use cordon::stamp::{GateSource, GateView, Status, UngatedView};
+use cordon::controller::{Azure, Controller, evaluate, observe_stamps};
 use domain::facts::{Facts, StampFacts};
 use domain::state::Topology;
-use domain::{EvidenceClass, ItemBody, Signal, StampId, Timestamp, Verdict};
+use domain::{EvidenceClass, InboxItem, ItemBody, Signal, StampId, Timestamp, Verdict};
 use simulator::{Scenario, builtin};
 use tests::drills::{self, Run};
 use tests::{fakes, fixtures};
@@ -90,21 +89,7 @@ async fn serve(router: axum::Router) -> String {
 
 /// A stamp that is well.
 async fn well(stamp: &str) -> StampFacts {
-    let view = UngatedView {
-        stamp: stamp.into(),
-        status: Status::Healthy,
-        observed_at: NOW,
-        components: vec![],
-        load: None,
-        gate: GateView {
-            position: None,
-            percent: 100,
-            generation: None,
-            heartbeat_at: None,
-            source: GateSource::Memory,
-        },
-        peers: None,
-    };
+    let view = fakes::healthy_view(&stamp.into(), NOW);
     let respond = move || async move { Json(view) };
     let direct_url =
         serve(axum::Router::new().route("/app", get(|| async {})).route("/healthz/ungated", get(respond)))
@@ -133,7 +118,7 @@ async fn controller(azure: Azure) -> (Arc<Controller>, Arc<fakes::InboxLedger>) 
 /// What waits in the inbox, by item.
 async fn observed(ledger: &fakes::InboxLedger) -> Vec<(String, Vec<Signal>, Facts)> {
     let view = ledger.load(&fixtures::policy().workload.name, 99).await.unwrap();
-    let of = |item: domain::InboxItem| match item.body {
+    let of = |item: InboxItem| match item.body {
         ItemBody::Observed { signals, facts } => Some((item.id.to_string(), signals, facts)),
         _ => None,
     };
@@ -177,4 +162,27 @@ async fn an_arm_that_answers_costs_no_second_item() {
     let [(_, signals, facts)] = stamps[..] else { panic!("one item of the run: {items:?}") };
     assert_eq!(seen_well(signals), 2, "after {:?}", began.elapsed());
     assert!(facts.unreadable.contains(&"origins".to_owned()), "{facts:?}");
+}
+
+/// A clock that ran ahead by hours and is set right again: what is observed from then on is older than the state, so nothing
+/// counts as evidence until it has caught up. Nothing acts, rightly; but somebody must hear of it.
+#[tokio::test]
+async fn a_clock_that_is_set_back_ends_the_heartbeat() {
+    let (controller, ledger) = controller(fakes::azure_out_of_reach()).await;
+    let workload = controller.policy.workload.name.clone();
+    let stamps = ledger.load(&workload, 1).await.unwrap().state.unwrap().topology.stamps;
+    let facts = Facts { topology: Some(stamps.values().cloned().collect()), ..Facts::default() };
+    let body = ItemBody::Observed { signals: vec![], facts };
+    let found = InboxItem { id: "run:stamps:0".into(), event_at: NOW, received_at: NOW, body };
+    ledger.append(&workload, &[found]).await.unwrap();
+    let clock = Arc::new(ManualClock::new(NOW + Duration::from_secs(7_200)));
+    let controller = Controller { clock: clock.clone(), ..Arc::into_inner(controller).unwrap() };
+    observe_stamps(&controller).await.unwrap();
+    assert!(evaluate(&controller).await.unwrap().watches);
+    clock.set(NOW);
+    observe_stamps(&controller).await.unwrap();
+    assert!(!evaluate(&controller).await.unwrap().watches, "blind, and its heartbeat says that it watches");
+    // The seconds by which two machines differ are none of that.
+    clock.set(NOW + Duration::from_secs(7_190));
+    assert!(evaluate(&controller).await.unwrap().watches);
 }

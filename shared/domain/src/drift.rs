@@ -29,6 +29,7 @@ pub(crate) fn of_origin(
     let ours = done_since(steps, old.read_at, sets);
     let expected = ours.unwrap_or(old.enabled);
     if new.enabled == expected
+        || is_older_than_ours(steps, new.read_at, sets)
         || steps
             .iter()
             .any(|stored| sets(&stored.step) == Some(new.enabled) && may_have_done(&stored.step, old.read_at))
@@ -78,10 +79,8 @@ pub(crate) fn of_floor(
         let sets_this = raises(step).is_some_and(|minimum| Some(minimum) == new.our_floor);
         (gives_back || sets_this) && may_have_done(step, old.read_at)
     };
-    // What was read before our write was over cannot show it: whoever slept reads a backlog of such. (Simulation, seed 40000682.)
-    let too_old =
-        |step: &Step| raises(step).is_some() && step.ended_at().is_some_and(|ended| ended > new.read_at);
-    if !stood || stands || expired || steps.iter().any(|stored| ours(&stored.step) || too_old(&stored.step)) {
+    let too_old = is_older_than_ours(steps, new.read_at, raises);
+    if !stood || stands || expired || too_old || steps.iter().any(|stored| ours(&stored.step)) {
         return None;
     }
     let is = new.our_floor.map_or("is gone".to_owned(), |floor| format!("is {floor} instances"));
@@ -153,6 +152,17 @@ fn done_since<T>(steps: &[StoredStep], since: Timestamp, sets: impl Fn(&Step) ->
         _ => None,
     });
     done.max_by_key(|(verified_at, _)| *verified_at).map(|(_, set)| set)
+}
+
+/// Whether a write of ours was over only after something was read: the reading cannot show it. Whoever slept folds such
+/// readings after the end of its own writes. (Simulation, seed 40000682.)
+fn is_older_than_ours<T>(
+    steps: &[StoredStep],
+    read_at: Timestamp,
+    sets: impl Fn(&Step) -> Option<T>,
+) -> bool {
+    let over = |step: &Step| step.ended_at().is_some_and(|ended| ended > read_at);
+    steps.iter().any(|stored| over(&stored.step) && sets(&stored.step).is_some())
 }
 
 /// Whether a step may have changed something after `since`: it is being carried out, has ended since, or one of its attempts

@@ -409,14 +409,20 @@ pub(super) fn routing(near: Option<&RegionName>) -> RoutingStrategy {
     }
 }
 
-/// Bounds for each request. No hedging: a second region's answer may be older, and costs a second time.
+/// Bounds for each request of ours.
 fn options() -> OperationOptions {
+    bounded(REQUEST_LIMIT, THROTTLED_RETRIES_MAX, THROTTLED_WAIT)
+}
+
+/// Bounds for one request: its whole time, and how often and how long it is asked again while throttled. No hedging: a second
+/// region's answer may be older, hides who answered, and costs a second time.
+pub(super) fn bounded(within: Duration, retries_max: u32, wait_max: Duration) -> OperationOptions {
     let mut options = OperationOptions::default();
-    options.end_to_end_latency_policy = Some(REQUEST_LIMIT.into());
+    options.end_to_end_latency_policy = Some(within.into());
     options.hedging_enabled = Some(false);
     let throttling = ThrottlingRetryOptionsBuilder::new()
-        .with_max_retry_count(THROTTLED_RETRIES_MAX)
-        .with_max_retry_wait_time(THROTTLED_WAIT)
+        .with_max_retry_count(retries_max)
+        .with_max_retry_wait_time(wait_max)
         .build();
     options.throttling_retry_options = Some(throttling);
     options

@@ -9,17 +9,14 @@ use std::time::Duration;
 use azure_core::credentials::TokenCredential;
 use azure_core::http::HttpClient;
 use azure_data_cosmos::diagnostics::DiagnosticsContext;
-use azure_data_cosmos::options::{
-    ItemReadOptions, ItemWriteOptions, OperationOptions, ReadConsistencyStrategy,
-    ThrottlingRetryOptionsBuilder,
-};
+use azure_data_cosmos::options::{ItemReadOptions, ItemWriteOptions, ReadConsistencyStrategy};
 use azure_data_cosmos::{ContainerClient, CosmosError};
 use domain::{RegionName, StampId, Timestamp};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::account::{Connect, CosmosSettings, service, told};
+use super::account::{Connect, CosmosSettings, bounded, service, told};
 use super::document::document_id;
 use crate::StoreError;
 
@@ -177,7 +174,7 @@ impl CosmosCheck {
     }
 
     async fn read(&self, client: &ContainerClient, within: Duration) -> Answer {
-        let mut options = options(within);
+        let mut options = bounded(within, THROTTLED_RETRIES_MAX, THROTTLED_WAIT);
         // Else a write that another region took would bind the read to that region.
         options.read_consistency_strategy = Some(ReadConsistencyStrategy::Eventual);
         let options = ItemReadOptions::default().with_operation_options(options);
@@ -196,7 +193,8 @@ impl CosmosCheck {
     async fn write(&self, client: &ContainerClient, now: Timestamp, within: Duration) -> Answer {
         let Inner { id, stamp, .. } = &*self.0;
         let mark = Mark { id, stamp: stamp.as_str(), written_at: now.to_string(), ttl: TTL_S };
-        let options = ItemWriteOptions::default().with_operation_options(options(within));
+        let options = bounded(within, THROTTLED_RETRIES_MAX, THROTTLED_WAIT);
+        let options = ItemWriteOptions::default().with_operation_options(options);
         match tokio::time::timeout(within, client.upsert_item(id.clone(), id, &mark, Some(options))).await {
             Err(_) => Answer::Late,
             Ok(Ok(response)) => Answer::Well(last_region(&response.diagnostics())),
@@ -214,19 +212,6 @@ impl CosmosCheck {
             link.connecting = Some(self.begin());
         }
     }
-}
-
-/// Bounds for each request. No hedging: the question is who answers, and it is paid for each time.
-fn options(within: Duration) -> OperationOptions {
-    let mut options = OperationOptions::default();
-    options.end_to_end_latency_policy = Some(within.into());
-    options.hedging_enabled = Some(false);
-    let throttling = ThrottlingRetryOptionsBuilder::new()
-        .with_max_retry_count(THROTTLED_RETRIES_MAX)
-        .with_max_retry_wait_time(THROTTLED_WAIT)
-        .build();
-    options.throttling_retry_options = Some(throttling);
-    options
 }
 
 fn judge(error: &CosmosError) -> Answer {

@@ -51,11 +51,9 @@ pub fn examine(path: &Path, workload: &WorkloadId) -> Result<Examination, StoreE
     let all = guarded(|| count(&open_as_it_is(path, LEDGER)?)).ok();
     let number = |of: &Option<(u64, String)>| of.as_ref().map(|(seq, _)| *seq);
     if let Ok((walk, keys)) = &by_key
-        && (walk.broken.is_empty() || *keys == Keys::InOrder)
+        && *keys == Keys::InOrder
         && all == Some(walk.records)
-        && head.as_ref().is_ok_and(|head| {
-            *head == walk.last || number(head) == number(&walk.last) && *keys == Keys::InOrder
-        })
+        && head.as_ref().is_ok_and(|head| number(head) == number(&walk.last))
     {
         return Ok(Examination { walk: walk.clone(), head });
     }

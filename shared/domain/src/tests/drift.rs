@@ -1,11 +1,15 @@
 //! Somebody else changes what we hold: it is said, then put back or left, as the policy says.
 
+use std::time::Duration;
+
 use crate::decide::Action;
+use crate::facts::{CapacityFacts, OriginFacts};
 use crate::fold::FoldNote;
 use crate::policy::{OnDrift, Policy};
 use crate::state::Stage;
+use crate::step::Effect;
 use crate::testing::{Direct, Story, shipped};
-use crate::{EnabledState, GatePosition, Order, StampId};
+use crate::{EnabledState, GatePosition, Order, StampId, Timestamp, drift};
 
 const LOST: &str = "eastus2";
 const OTHER: &str = "centralus";
@@ -104,7 +108,7 @@ fn a_floor_that_is_taken_away_is_set_again() {
 #[test]
 fn a_floor_that_yields_is_left_until_the_cordon_is_over() {
     let mut story = latched(under(OnDrift::Yield));
-    story.scene(OTHER).our_floor = Some((2, story.now + std::time::Duration::from_secs(20_000)));
+    story.scene(OTHER).our_floor = Some((2, story.now + Duration::from_secs(20_000)));
     story.run(600);
     assert_eq!(story.scenes[&StampId::from(OTHER)].our_floor.map(|(minimum, _)| minimum), Some(2));
     assert_eq!(told(&story).len(), 1);
@@ -122,6 +126,43 @@ fn floors_that_expire_or_that_we_give_back_are_no_drift() {
     story.run(1_200);
     assert_eq!(story.scenes[&StampId::from(OTHER)].our_floor, None, "given back");
     assert_eq!(told(&story), Vec::<String>::new());
+}
+
+/// Whoever slept folds what was read meanwhile after the end of its own writes. (Simulation, seed 40000682: a floor was given
+/// up as somebody else's, and stood until it expired.)
+#[test]
+fn what_was_read_before_a_write_of_ours_was_over_is_no_change_of_it() {
+    let story = latched(under(OnDrift::ReAssert));
+    let ended = |about: &str| {
+        let of = story.steps.iter().filter(|stored| stored.step.effect.stamp().as_str() == about);
+        let done = of.filter(|stored| !matches!(stored.step.effect, Effect::SetGate { .. }));
+        done.filter_map(|stored| stored.step.ended_at()).max().unwrap()
+    };
+    for (read_after_s, expected) in [(-30, 0), (30, 1)] {
+        let mut state = story.state.clone();
+        let mut found = Vec::new();
+        for stamp in [LOST, OTHER] {
+            let (stamp, ended) = (StampId::from(stamp), ended(stamp));
+            let at = |after_s: i64| Timestamp::from_millis(ended.as_millis() + after_s * 1_000);
+            let (before, read_at) = (at(-60), at(read_after_s));
+            let origin = |read_at| OriginFacts { read_at, enabled: EnabledState::Enabled, updating: false };
+            let floor = |read_at| CapacityFacts {
+                our_floor: None,
+                our_floor_until: None,
+                read_at,
+                ..story.state.capacity[&stamp]
+            };
+            let (steps, policy) = (&story.steps, &story.policy);
+            if stamp == LOST.into() {
+                state.origins.insert(stamp.clone(), origin(before));
+                found.extend(drift::of_origin(&mut state, steps, &stamp, &origin(read_at), policy));
+            } else {
+                state.capacity.insert(stamp.clone(), floor(before));
+                found.extend(drift::of_floor(&mut state, steps, &stamp, &floor(read_at), policy));
+            }
+        }
+        assert_eq!(found.len(), expected * 2, "{found:?}");
+    }
 }
 
 #[test]
