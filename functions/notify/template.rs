@@ -185,10 +185,10 @@ mod tests {
             at: Timestamp::from_secs(60),
             headline: "eastus2: held <!channel> [x](http://evil)".into(),
             because: vec!["because".into()],
-            decision: json!({
+            decision: domain::canonical::JsonPart::of(&json!({
                 "rulings": { "eastus2": { "action": { "action": "hold", "reason": "needs_approval" } } },
                 "cases": { "eastus2": { "awaiting_approval": { "epoch": 1, "n": 7 } } },
-            }),
+            })),
             findings: Value::Null,
             steps: Value::Null,
             explanation: json!({ "notices": notices }),

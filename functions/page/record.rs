@@ -87,7 +87,7 @@ fn one(out: &mut String, record: &AuditRecord, base: &str) -> fmt::Result {
 
 /// What every class said of each stamp at that moment.
 fn evidence(out: &mut String, record: &AuditRecord) -> fmt::Result {
-    let decision: Option<Decision> = serde_json::from_value(record.decision.clone()).ok();
+    let decision: Option<Decision> = record.decision.read().ok();
     let Some(decision) = decision.filter(|decision| !decision.assessments.is_empty()) else { return Ok(()) };
     out.write_str("<h2>Evidence</h2>\n")?;
     for (stamp, assessment) in decision.assessments.iter().take(STAMPS_MAX) {

@@ -504,7 +504,9 @@ async fn a_broken_audit_ends_with_one() {
     };
     let recast = {
         let mut records = records.clone();
-        records[2].decision["rulings"] = serde_json::json!({ "eastus2": "serves" });
+        let mut decision: serde_json::Value = records[2].decision.read().unwrap();
+        decision["rulings"] = serde_json::json!({ "eastus2": "serves" });
+        records[2].decision = domain::canonical::JsonPart::of(&decision);
         records[2] = records[2].clone().sealed();
         records
     };

@@ -313,7 +313,7 @@ fn record(seq: u64) -> AuditRecord {
         at: Timestamp::from_secs(1_773_135_600),
         headline: "eastus2 is cordoned".into(),
         because: vec!["two classes agree".into()],
-        decision: json!({"kind": "cordon"}),
+        decision: domain::canonical::JsonPart::of(&json!({"kind": "cordon"})),
         findings: json!([]),
         steps: json!([]),
         explanation: Value::Null,

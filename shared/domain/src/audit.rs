@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::canonical::JsonText;
+use crate::canonical::{JsonPart, JsonText};
 use crate::{Generation, Timestamp, WorkloadId};
 
 /// One record. `hash` covers every other field in canonical JSON, `previous` included: that is the chain.
@@ -30,7 +30,8 @@ pub struct AuditRecord {
     /// Sentences: why, and why not.
     pub because: Vec<String>,
     /// What was decided, typed: `Decision` as JSON.
-    pub decision: Value,
+    #[schemars(with = "Value")]
+    pub decision: JsonPart,
     /// Safety findings: `Vec<Finding>` as JSON.
     pub findings: Value,
     /// The steps that the commit planned or changed, each with its undo time.
@@ -97,55 +98,65 @@ impl AuditRecord {
 
     /// What the hash should be.
     pub fn content_hash(&self) -> String {
-        hex(&Sha256::digest(serde_json::to_vec(&Canonical::of(self)).unwrap_or_default()))
+        hex(&Sha256::digest(self.hashed_text()))
+    }
+
+    /// What is hashed: every field by name, in the order of the names, id and hash empty. The parts that are kept as text
+    /// are that text; a test holds all of it against the sorted tree.
+    fn hashed_text(&self) -> Vec<u8> {
+        let mut members =
+            Members::with_capacity(self.decision.as_str().len() + self.situation.as_str().len());
+        members.value("at", &self.at);
+        members.value("because", &self.because);
+        members.value("consumed", &self.consumed);
+        members.text("decision", self.decision.as_str());
+        if !self.explanation.is_null() {
+            members.value("explanation", &self.explanation);
+        }
+        members.value("findings", &self.findings);
+        members.value("generation", &self.generation);
+        members.text("hash", "\"\"");
+        members.value("headline", &self.headline);
+        members.text("id", "\"\"");
+        members.value("policy_hash", &self.policy_hash);
+        members.value("previous", &self.previous);
+        members.value("schema", &self.schema);
+        members.value("seq", &self.seq);
+        members.text("situation", self.situation.as_str());
+        members.value("steps", &self.steps);
+        members.value("workload", &self.workload);
+        members.end()
     }
 }
 
-/// What is hashed: every field by name, in the order of the names, id and hash empty. `Value` keeps its keys sorted too, and
-/// a situation is written that way, so the text is canonical; a test holds the order against the sorted one.
-#[derive(Serialize)]
-struct Canonical<'a> {
-    at: Timestamp,
-    because: &'a [String],
-    consumed: &'a [String],
-    decision: &'a Value,
-    #[serde(skip_serializing_if = "Value::is_null")]
-    explanation: &'a Value,
-    findings: &'a Value,
-    generation: Value,
-    hash: &'static str,
-    headline: &'a str,
-    id: &'static str,
-    policy_hash: &'a str,
-    previous: &'a str,
-    schema: u32,
-    seq: u64,
-    situation: &'a JsonText,
-    steps: &'a Value,
-    workload: &'a WorkloadId,
-}
+/// An object that grows member by member.
+struct Members(Vec<u8>);
 
-impl<'a> Canonical<'a> {
-    fn of(record: &'a AuditRecord) -> Self {
-        Self {
-            at: record.at,
-            because: &record.because,
-            consumed: &record.consumed,
-            decision: &record.decision,
-            explanation: &record.explanation,
-            findings: &record.findings,
-            generation: serde_json::to_value(record.generation).unwrap_or_default(),
-            hash: "",
-            headline: &record.headline,
-            id: "",
-            policy_hash: &record.policy_hash,
-            previous: &record.previous,
-            schema: record.schema,
-            seq: record.seq,
-            situation: &record.situation,
-            steps: &record.steps,
-            workload: &record.workload,
+impl Members {
+    /// With room for so many bytes beside the short members.
+    fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes + 8 * 1024))
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        self.0.extend_from_slice(b"\"");
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b"\":");
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    /// A `Value` keeps its keys sorted, and the rest are numbers, texts and lists of texts.
+    fn value(&mut self, name: &str, value: &impl Serialize) {
+        self.text(name, "");
+        if serde_json::to_writer(&mut self.0, value).is_err() {
+            self.0.extend_from_slice(b"null");
         }
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.push(b'}');
+        self.0
     }
 }
 
@@ -190,7 +201,7 @@ mod tests {
             at: Timestamp::from_secs(60),
             headline: format!("record {seq}"),
             because: vec![],
-            decision: Value::Null,
+            decision: JsonPart::of(&Value::Null),
             findings: Value::Null,
             steps: Value::Null,
             explanation: Value::Null,

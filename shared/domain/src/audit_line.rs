@@ -219,6 +219,8 @@ struct Recorded {
 struct RecordedState {
     #[serde(default)]
     load: BTreeMap<String, Value>,
+    #[serde(default)]
+    load_samples: BTreeMap<String, Vec<LoadSample>>,
 }
 
 fn cases(record: &AuditRecord) -> impl Iterator<Item = (&String, &Value)> {
@@ -302,7 +304,7 @@ fn stamps(record: &AuditRecord, recorded: &Recorded) -> BTreeMap<StampId, Glance
                 first_symptom_at: serde_json::from_value(case["first_symptom_at"].clone()).unwrap_or(None),
                 demand_rps: case["demand_rps"].as_f64().unwrap_or(0.0),
                 ready_instances: ready.and_then(|ready| u32::try_from(ready).ok()),
-                load: samples(&case["load_samples"]),
+                load: recorded.state.load_samples.get(stamp).map_or_else(Vec::new, |all| samples(all)),
             };
             Some((StampId::new(stamp), glance))
         })
@@ -314,10 +316,10 @@ fn gate_percent(gate: &Value) -> u8 {
 }
 
 /// Every fifth of the samples, and the last.
-fn samples(samples: &Value) -> Vec<LoadSample> {
-    let all: Vec<LoadSample> = serde_json::from_value(samples.clone()).unwrap_or_default();
+fn samples(all: &[LoadSample]) -> Vec<LoadSample> {
     let step = all.len().div_ceil(SAMPLES_MAX).max(1);
-    all.into_iter().rev().step_by(step).collect::<Vec<_>>().into_iter().rev().collect()
+    let shown: Vec<LoadSample> = all.iter().rev().step_by(step).copied().collect();
+    shown.into_iter().rev().collect()
 }
 
 #[cfg(test)]
@@ -327,8 +329,7 @@ mod tests {
 
     fn record(seq: u64, stage: &str) -> AuditRecord {
         let decision = serde_json::json!({
-            "cases": {"eastus2": {"stage": stage, "gate": "closed", "demand_rps": 600.0,
-                "load_samples": [{"at": "2026-11-22T19:00:00Z", "rps": 1.0}]}},
+            "cases": {"eastus2": {"stage": stage, "gate": "closed", "demand_rps": 600.0}},
             "rulings": {
                 "eastus2": {"action": {"action": "hold", "reason": "needs_approval"}, "next_at": null},
                 "centralus": {"action": {"action": "stay"}, "next_at": null},
@@ -350,7 +351,7 @@ mod tests {
             at: Timestamp::from_secs(60),
             headline: "x".repeat(1_000),
             because: vec![],
-            decision,
+            decision: crate::canonical::JsonPart::of(&decision),
             findings: serde_json::json!([{"rule": "S2", "stamp": "eastus2", "actuator": "gate", "text": ""}]),
             steps: Value::Null,
             explanation,

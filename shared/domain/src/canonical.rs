@@ -3,7 +3,8 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,21 +14,21 @@ use serde_json::value::RawValue;
 /// Room for a record's situation: three stamps come to some 20 KB.
 const TEXT_BYTES: usize = 32 * 1024;
 
-/// A JSON text as it was written. Equal texts are equal, others are not, whatever they mean.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct JsonText(Box<RawValue>);
+/// A JSON text as it was written. Equal texts are equal, others are not, whatever they mean. That it is JSON is made certain
+/// where it goes into a document and where it comes out of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonText(Box<str>);
 
 impl JsonText {
     /// The canonical text of a value; `null` for what JSON cannot hold, which none of our types is.
     pub fn of(value: &impl Serialize) -> Self {
-        let raw = String::from_utf8(bytes(value)).ok().and_then(|text| RawValue::from_string(text).ok());
-        Self(raw.unwrap_or_else(|| RawValue::NULL.to_owned()))
+        let text = String::from_utf8(bytes(value)).ok().filter(|text| !text.is_empty());
+        Self(text.map_or_else(|| "null".into(), String::into_boxed_str))
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        &self.0
     }
 
     /// The value that it means.
@@ -44,9 +45,68 @@ impl JsonText {
     }
 }
 
-impl PartialEq for JsonText {
+impl Serialize for JsonText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(&self.0).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Box::<RawValue>::deserialize(deserializer)?.into()))
+    }
+}
+
+/// A part of a record that readers look into: kept as the text that the hash covers, and read as a tree when somebody asks
+/// for one. Most records are written, hashed, copied and verified without anybody asking.
+#[derive(Clone, Debug)]
+pub struct JsonPart {
+    text: JsonText,
+    tree: OnceLock<Value>,
+}
+
+impl JsonPart {
+    /// The canonical text of a value.
+    pub fn of(value: &impl Serialize) -> Self {
+        Self { text: JsonText::of(value), tree: OnceLock::new() }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.text.as_str()
+    }
+
+    /// The value that it means.
+    ///
+    /// # Errors
+    /// When it is not such a value.
+    pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        self.text.read()
+    }
+}
+
+impl Deref for JsonPart {
+    type Target = Value;
+    fn deref(&self) -> &Value {
+        self.tree.get_or_init(|| self.text.to_value())
+    }
+}
+
+impl PartialEq for JsonPart {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        self.text == other.text
+    }
+}
+
+impl Serialize for JsonPart {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.text.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonPart {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { text: JsonText::deserialize(deserializer)?, tree: OnceLock::new() })
     }
 }
 
@@ -89,6 +149,13 @@ impl Member {
     }
 }
 
+/// Whether the members stand as they should, which those of every map do. A key with an escape may not.
+fn is_in_order(text: &[u8], members: &[Member]) -> bool {
+    let key = |member: &Member| &text[member.key.start + 1..member.key.end - 1];
+    members.windows(2).all(|pair| key(&pair[0]) < key(&pair[1]))
+        && members.iter().all(|member| !key(member).contains(&b'\\'))
+}
+
 /// Writes as the compact formatter does, and puts the members of an object in order when the object ends.
 struct Sorting<'a> {
     text: &'a RefCell<Vec<u8>>,
@@ -105,6 +172,10 @@ impl Sorting<'_> {
     fn close(&mut self) {
         let Some((from, first)) = self.objects.pop() else { return };
         let mut text = self.text.borrow_mut();
+        if is_in_order(&text, &self.members[first..]) {
+            self.members.truncate(first);
+            return;
+        }
         self.moved.clear();
         self.moved.extend_from_slice(&text[from..]);
         text.truncate(from);
@@ -140,7 +211,11 @@ impl Formatter for Sorting<'_> {
     }
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, _: &mut W, _: bool) -> io::Result<()> {
-        let at = self.text.borrow().len();
+        let mut text = self.text.borrow_mut();
+        if self.objects.last().is_some_and(|(from, _)| text.len() > *from) {
+            text.push(b',');
+        }
+        let at = text.len();
         self.members.push(Member { key: at..at, end: at });
         Ok(())
     }

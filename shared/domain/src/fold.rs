@@ -265,12 +265,12 @@ fn take_facts(
     for (stamp, load) in &facts.load {
         if newer(state.load.get(stamp).map(|old| old.observed_at), load.observed_at) {
             state.load.insert(stamp.clone(), load.clone());
-            if let Some(case) = state.cases.get_mut(stamp) {
-                if case.load_samples.len() == LOAD_SAMPLES_MAX {
-                    case.load_samples.pop_front();
+            if state.cases.contains_key(stamp) {
+                let samples = Arc::make_mut(&mut state.load_samples).entry(stamp.clone()).or_default();
+                if samples.len() == LOAD_SAMPLES_MAX {
+                    samples.pop_front();
                 }
-                case.load_samples
-                    .push_back(LoadSample { at: load.observed_at, rps: load.requests_per_second });
+                samples.push_back(LoadSample { at: load.observed_at, rps: load.requests_per_second });
             }
         }
     }
@@ -328,6 +328,7 @@ fn take_topology(
         state.capacity.remove(stamp);
         state.quota.remove(stamp);
         state.load.remove(stamp);
+        Arc::make_mut(&mut state.load_samples).remove(stamp);
         state.gated_view.remove(stamp);
         notes.push(FoldNote::TopologyChanged { text: format!("{stamp} is gone; its case is closed") });
     }

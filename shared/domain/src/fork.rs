@@ -144,7 +144,7 @@ mod tests {
             at: Timestamp::from_secs(60),
             headline: format!("{seq} in {epoch}"),
             because: vec![],
-            decision: Value::Null,
+            decision: crate::canonical::JsonPart::of(&Value::Null),
             findings: Value::Null,
             steps: Value::Null,
             explanation: Value::Null,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::audit::{AuditRecord, hex};
-use crate::canonical::{self, JsonText};
+use crate::canonical::{self, JsonPart, JsonText};
 use crate::decide::{Action, Basis, Decision, Situation, decide};
 use crate::explanation::Explanation;
 use crate::fold::FoldNote;
@@ -272,7 +272,7 @@ fn record(
         at: next.as_of,
         headline,
         because,
-        decision: serde_json::to_value(&judgement.decision).unwrap_or(Value::Null),
+        decision: JsonPart::of(&judgement.decision),
         findings: serde_json::to_value(&judgement.findings).unwrap_or(Value::Null),
         steps: Value::Array(steps),
         explanation: explanation(situation, judgement, policy),
@@ -388,6 +388,9 @@ pub fn replay(record: &AuditRecord, policy: &Policy) -> Result<(), ReplayError> 
     // Records from before explanations have none.
     let explained =
         record.explanation.is_null() || explanation(&situation, &judgement, policy) == record.explanation;
-    let again = serde_json::to_value(judgement.decision).unwrap_or(Value::Null);
-    if again == record.decision && explained { Ok(()) } else { Err(ReplayError::Different { seq }) }
+    if JsonPart::of(&judgement.decision) == record.decision && explained {
+        Ok(())
+    } else {
+        Err(ReplayError::Different { seq })
+    }
 }

@@ -154,8 +154,6 @@ pub struct StampCase {
     /// What a slice of its ramp brought when it was too much, until it serves again; none as long as none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub busy_slice: Option<BusySlice>,
-    /// The latest own load samples, the oldest first, at most `LOAD_SAMPLES_MAX`.
-    pub load_samples: VecDeque<LoadSample>,
     /// When it last came back, for the stagger and the restore of the floors.
     pub returned_at: Option<Timestamp>,
 }
@@ -442,6 +440,10 @@ pub struct WorkloadState {
     pub unreadable: BTreeMap<String, Unreadable>,
     /// Load as the stamps last said.
     pub load: BTreeMap<StampId, LoadFacts>,
+    /// The latest load samples of each stamp, the oldest first, at most `LOAD_SAMPLES_MAX`. They are evidence and no part
+    /// of a case, or every record would hold them twice: as what was read and as what was decided.
+    #[serde(default)]
+    pub load_samples: Arc<BTreeMap<StampId, VecDeque<LoadSample>>>,
     /// The gated views as last seen.
     pub gated_view: BTreeMap<StampId, GatedView>,
     /// A freeze in force.
@@ -503,6 +505,7 @@ impl WorkloadState {
             throughput_held: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             load: BTreeMap::new(),
+            load_samples: Arc::default(),
             gated_view: BTreeMap::new(),
             freeze: None,
             freeze_ended_at: None,
@@ -544,6 +547,7 @@ impl WorkloadState {
             throughput_held: self.throughput_held.clone(),
             unreadable: self.unreadable.clone(),
             load: self.load.clone(),
+            load_samples: self.load_samples.clone(),
             gated_view: self.gated_view.clone(),
             freeze: self.freeze,
             freeze_ended_at: self.freeze_ended_at,
@@ -577,7 +581,6 @@ impl StampCase {
         self.window = None;
         self.overloaded_until = None;
         self.overrides.clear();
-        self.load_samples.clear();
         match self.stage {
             Stage::Proving => self.stage = Stage::Cordoned,
             Stage::Evacuating if self.gate == GatePosition::Open => {
@@ -633,7 +636,6 @@ impl StampCase {
             early: None,
             demand_rps: 0.0,
             busy_slice: None,
-            load_samples: VecDeque::new(),
             returned_at: None,
         }
     }

@@ -83,7 +83,7 @@ impl Sub for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if (0..USUAL_END).contains(&self.0) {
-            return write_usual(self.0, f);
+            return f.write_str(Usual::of(self.0).as_str());
         }
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
         match at.ok().and_then(|at| at.format(&Rfc3339).ok()) {
@@ -101,6 +101,9 @@ impl fmt::Debug for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if (0..USUAL_END).contains(&self.0) {
+            return serializer.serialize_str(Usual::of(self.0).as_str());
+        }
         serializer.collect_str(self)
     }
 }
@@ -185,40 +188,53 @@ const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// Writes as the library does: no more digits of the fraction than there are. The inverse of `days_from_civil`.
-fn write_usual(millis: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let days = millis / DAY + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let (month, day) = ((shifted + 2) % 12 + 1, day_of_year - (153 * shifted + 2) / 5 + 1);
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    let (seconds, fraction) = (millis % DAY / 1_000, millis % 1_000);
-    let mut text = *b"0000-00-00T00:00:00.000Z";
-    let fields = [
-        (0..4, year),
-        (5..7, month),
-        (8..10, day),
-        (11..13, seconds / 3_600),
-        (14..16, seconds / 60 % 60),
-        (17..19, seconds % 60),
-        (20..23, fraction),
-    ];
-    for (place, mut value) in fields {
-        for digit in text[place].iter_mut().rev() {
-            *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
-            value /= 10;
-        }
+/// The text of a time, as the library writes it: no more digits of the fraction than there are.
+struct Usual {
+    text: [u8; 24],
+    end: usize,
+}
+
+impl Usual {
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.end]).unwrap_or_default()
     }
-    let end = match fraction {
-        0 => 19,
-        _ if fraction % 100 == 0 => 21,
-        _ if fraction % 10 == 0 => 22,
-        _ => 23,
-    };
-    text[end] = b'Z';
-    f.write_str(std::str::from_utf8(&text[..=end]).unwrap_or_default())
+
+    /// The inverse of `days_from_civil`.
+    fn of(millis: i64) -> Self {
+        let days = millis / DAY + 719_468;
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted = (5 * day_of_year + 2) / 153;
+        let (month, day) = ((shifted + 2) % 12 + 1, day_of_year - (153 * shifted + 2) / 5 + 1);
+        let year = era * 400 + year_of_era + i64::from(month <= 2);
+        let (seconds, fraction) = (millis % DAY / 1_000, millis % 1_000);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let fields = [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, seconds / 3_600),
+            (14..16, seconds / 60 % 60),
+            (17..19, seconds % 60),
+            (20..23, fraction),
+        ];
+        for (place, mut value) in fields {
+            for digit in text[place].iter_mut().rev() {
+                *digit = b'0' + u8::try_from(value % 10).unwrap_or_default();
+                value /= 10;
+            }
+        }
+        let end = match fraction {
+            0 => 19,
+            _ if fraction % 100 == 0 => 21,
+            _ if fraction % 10 == 0 => 22,
+            _ => 23,
+        };
+        text[end] = b'Z';
+        Self { text, end: end + 1 }
+    }
 }
 
 fn millis(span: Duration) -> i64 {

@@ -107,11 +107,11 @@ fn short(seq: u64, previous: &str, large: &AuditRecord) -> AuditRecord {
         generation: Generation { epoch: 1, n: seq },
         at: Timestamp::from_millis(now().as_millis() - 100_000_000 + i64::try_from(seq).unwrap() * 900),
         headline: format!("record {seq}: nothing to do"),
-        decision: serde_json::json!({
+        decision: domain::canonical::JsonPart::of(&serde_json::json!({
             "cases": {"stamp-00": {"stage": if seq % 50 < 10 { "cordoned" } else { "serving" }, "gate": "open", "demand_rps": 1.0}},
             "rulings": {"stamp-00": {"action": {"action": "hold", "reason": "frozen"}, "next_at": null}},
             "freeze": null,
-        }),
+        })),
         situation: domain::canonical::JsonText::of(&serde_json::json!({"state": {"filler": "x".repeat(1_500)}, "notes": []})),
         ..large.clone()
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use domain::audit::AuditRecord;
+use domain::canonical::{JsonPart, JsonText};
 use domain::gate::GATE_SCHEMA;
 use domain::state::WorkloadState;
 use domain::{
@@ -89,14 +90,12 @@ pub fn record(seq: u64, previous: &str, generation: Generation, headline: &str) 
         at: Timestamp::from_secs(60),
         headline: headline.to_owned(),
         because: vec!["two classes say so".to_owned()],
-        decision: serde_json::json!({"decision": "cordon"}),
+        decision: JsonPart::of(&serde_json::json!({"decision": "cordon"})),
         findings: serde_json::json!([]),
         steps: serde_json::json!([]),
         explanation: serde_json::Value::Null,
         consumed: vec![],
-        situation: domain::canonical::JsonText::of(
-            &serde_json::json!({"rps": 423.209_170_872_713_23, "a": 1}),
-        ),
+        situation: JsonText::of(&serde_json::json!({"rps": 423.209_170_872_713_23, "a": 1})),
         policy_hash: "00".to_owned(),
         hash: String::new(),
     }

@@ -2,6 +2,7 @@
 
 use adapters::Ledger;
 use domain::audit_line::{AuditLine, AuditQuery};
+use domain::canonical::JsonPart;
 use domain::state::WorkloadState;
 use domain::{Timestamp, WorkloadId};
 use serde_json::json;
@@ -27,11 +28,11 @@ async fn story(ledger: &impl Ledger) -> Vec<AuditLine> {
         let stamp = if seq.is_multiple_of(2) { "eastus2" } else { "centralus" };
         let record = next.audit.as_mut().expect("audited");
         record.at = next.state.as_of;
-        record.decision = json!({
+        record.decision = JsonPart::of(&json!({
             "cases": {"eastus2": {"stage": stage, "gate": "open", "demand_rps": 1.5}},
             "rulings": {stamp: {"action": action, "next_at": null}},
             "freeze": null,
-        });
+        }));
         record.explanation =
             json!({"fired": [{"stamp": null, "rule": {"rule": "held", "reason": "frozen"}}]});
         *record = record.clone().sealed();

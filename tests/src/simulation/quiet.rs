@@ -26,8 +26,8 @@ pub fn pass(state: &mut WorkloadState, by: Duration, now: Timestamp) {
             track.measures.iter_mut().for_each(|measure| later(&mut measure.at));
         }
     }
-    for case in state.cases.values_mut() {
-        case.load_samples.iter_mut().for_each(|sample| later(&mut sample.at));
+    for samples in Arc::make_mut(&mut state.load_samples).values_mut() {
+        samples.iter_mut().for_each(|sample| later(&mut sample.at));
     }
     // The ids of the observers' own runs: none of them is delivered again, and thousands would be copied for nothing.
     Arc::make_mut(&mut state.seen).retain(|id, _| !id.is_own_run());

@@ -266,7 +266,9 @@ mod tests {
             at: Timestamp::from_secs(60),
             headline: "say \"no\" \\ {[,]} \u{e9}".to_owned(),
             because: vec!["a, b".to_owned()],
-            decision: serde_json::json!({"b": [1, {"c": "}"}], "a": 423.209_170_872_713_23}),
+            decision: domain::canonical::JsonPart::of(
+                &serde_json::json!({"b": [1, {"c": "}"}], "a": 423.209_170_872_713_23}),
+            ),
             findings: serde_json::json!([]),
             steps: serde_json::Value::Null,
             explanation: serde_json::Value::Null,

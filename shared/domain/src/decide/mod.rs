@@ -435,13 +435,11 @@ fn settle_demand(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Asse
         return;
     }
     let symptom = assessments.values().filter_map(|assessment| bad_since(&assessment.condition)).min();
-    for case in state.cases.values_mut() {
-        let latest = case.load_samples.back().map(|sample| sample.rps);
+    for (stamp, case) in &mut state.cases {
+        let Some(samples) = state.load_samples.get(stamp) else { continue };
         let known = match symptom {
-            Some(symptom) => {
-                capacity::demand_before(case.load_samples.iter().copied(), symptom).or(Some(case.demand_rps))
-            }
-            None => latest,
+            Some(symptom) => capacity::demand_before(samples.iter().copied(), symptom),
+            None => samples.back().map(|sample| sample.rps),
         };
         case.demand_rps = known.unwrap_or(case.demand_rps);
     }

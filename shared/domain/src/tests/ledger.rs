@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::audit::AuditRecord;
+use crate::canonical::JsonPart;
 use crate::fold::fold;
 use crate::judge::{ReplayError, fold_only, replay};
 use crate::signal::{Refusal, RefusalCode};
@@ -283,17 +284,21 @@ fn a_record_cannot_pretend_to_have_decided_nothing() {
 
     // The rulings emptied, the rest as it was.
     let mut emptied = cordon.clone();
-    emptied.decision["rulings"] = json!({});
+    let mut decision: Value = cordon.decision.read().unwrap();
+    decision["rulings"] = json!({});
+    emptied.decision = JsonPart::of(&decision);
     assert_eq!(replay(&emptied, &story.policy), altered);
     assert_eq!(replay(&emptied.clone().sealed(), &story.policy), different);
     // Marked as well: its cases are not those that were folded.
-    emptied.decision["basis"] = json!("folded_only");
-    emptied.decision["assessments"] = json!({});
+    decision["basis"] = json!("folded_only");
+    decision["assessments"] = json!({});
+    emptied.decision = JsonPart::of(&decision);
     assert_eq!(replay(&emptied.clone().sealed(), &story.policy), different);
     // Its cases put back too: it still planned steps.
     let situation: crate::decide::Situation = cordon.situation.read().unwrap();
-    emptied.decision["cases"] = serde_json::to_value(&situation.state.cases).unwrap();
-    emptied.decision["last_removal_at"] = serde_json::to_value(situation.state.last_removal_at).unwrap();
+    decision["cases"] = serde_json::to_value(&situation.state.cases).unwrap();
+    decision["last_removal_at"] = serde_json::to_value(situation.state.last_removal_at).unwrap();
+    emptied.decision = JsonPart::of(&decision);
     assert_eq!(replay(&emptied.sealed(), &story.policy), different);
 }
 
