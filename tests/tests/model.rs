@@ -22,6 +22,15 @@ fn every_decision_of_a_whole_cordon_and_return_holds_every_property() {
     assert!(report.violations.is_empty(), "{}", told(&report));
 }
 
+/// The smallest bounds within which a write whose answer was lost, and which was only read back, was forgotten: a gate read
+/// from a replica that lags was then believed, and the last region left.
+#[test]
+fn two_cordons_a_return_and_a_third_cordon_leave_a_region() {
+    let report = check(Bounds { regions: 3, instances: 1, faults: 2, decisions: 4 }, None);
+    println!("{report:?}");
+    assert!(report.violations.is_empty(), "{}", told(&report));
+}
+
 fn is_caught(sabotage: Sabotage, bounds: Bounds, property: &str) {
     let report = check(bounds, Some(sabotage));
     let properties: Vec<&str> = report.violations.iter().map(|(property, _)| property.as_str()).collect();

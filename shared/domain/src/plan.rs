@@ -7,7 +7,7 @@ use crate::decide::{Action, Decision, GateRead, Situation};
 use crate::policy::Policy;
 use crate::state::{StampCase, WorkloadState};
 use crate::step::{Effect, FailureCode, Purpose, Step, StepStatus};
-use crate::stray::{has_lost_attempt, may_move_the_gate};
+use crate::stray::{has_lost_attempt, is_read_back, may_move_the_gate};
 use crate::transition::{StepWrite, StoredStep};
 use crate::{EnabledState, GatePosition, Generation, StampId, StepId, Timestamp, throughput};
 
@@ -61,9 +61,12 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
     let mut satisfied = vec![false; wanted.len()];
     for stored in &situation.steps {
         let matching = wanted.iter().position(|wanted| wanted.effect.same_target(&stored.step.effect));
-        let ended = if situation.touched(&stored.step.id) {
+        let gate = situation.gates.get(stored.step.effect.stamp());
+        let ended = if stored.step.is_live() && is_read_back(&stored.step, gate) {
+            Ended::ReadBack
+        } else if situation.touched(&stored.step.id) {
             Ended::InThisFold
-        } else if may_move_the_gate(&stored.step, situation.gates.get(stored.step.effect.stamp())) {
+        } else if may_move_the_gate(&stored.step, gate) {
             Ended::Unheard
         } else {
             Ended::InTheLedger
@@ -99,6 +102,8 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
 enum Ended {
     InTheLedger,
     InThisFold,
+    /// Nobody said so, but the document that it writes was read.
+    ReadBack,
     /// With an attempt that may still move the gate: remembered until a newer document is in force.
     Unheard,
 }
@@ -119,8 +124,14 @@ fn review(
         step: Step { status, affirmed_at, ..step.clone() },
     };
     let void = |why: &str| change(StepStatus::Void { at: as_of, why: why.to_owned() }, step.affirmed_at);
+    let done = || change(StepStatus::Done { verified_at: as_of }, step.affirmed_at);
     let idle = as_of.since(step.affirmed_at);
     match (&step.status, wanted) {
+        (StepStatus::Pending { .. }, wanted)
+            if ended == Ended::ReadBack && (wanted.is_none() || forbidden.is_some()) =>
+        {
+            plan.changed.push(done());
+        }
         (StepStatus::Pending { .. }, _) if forbidden.is_some() => {
             plan.changed.push(void(forbidden.unwrap_or_default()));
         }
@@ -138,7 +149,7 @@ fn review(
         // A claim or an operation under way is not called back: its effect is idempotent, and what it leaves is read.
         (StepStatus::Claimed { .. } | StepStatus::Running { .. }, Some(satisfied)) => *satisfied = true,
         (StepStatus::Claimed { deadline, .. }, None) if *deadline < as_of => {
-            plan.changed.push(void("no longer wanted"))
+            plan.changed.push(if ended == Ended::ReadBack { done() } else { void("no longer wanted") });
         }
         (StepStatus::Claimed { .. } | StepStatus::Running { .. }, None) => {}
         (

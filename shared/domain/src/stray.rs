@@ -29,6 +29,18 @@ pub fn may_move_the_gate(step: &Step, read: Option<&GateRead>) -> bool {
         }
 }
 
+/// Whether the document that was read is the one that this step writes: then an attempt of it has been heard of, by what it
+/// left. It is done, and what the ledger knows of the gate is that generation; void, it would be remembered as nothing.
+pub fn is_read_back(step: &Step, read: Option<&GateRead>) -> bool {
+    let Effect::SetGate { position, .. } = &step.effect else { return false };
+    match read {
+        Some(GateRead::Is { document }) => {
+            document.generation == step.generation && document.position == *position
+        }
+        Some(GateRead::Absent | GateRead::Unreadable) | None => false,
+    }
+}
+
 /// Whether what was read of a gate is older than a write that the ledger knows to be done: a replica that lags, which shows
 /// nothing that one may build on.
 pub fn is_older_than_known(stamp: &StampId, read: &GateRead, steps: &[StoredStep]) -> bool {

@@ -129,6 +129,42 @@ fn a_gate_read_older_than_what_is_known_to_be_done_permits_nothing() {
     assert!(!stale.lets_somebody_in(&StampId::from(LOST)));
 }
 
+/// The model's finding with four decisions: the answer to a write that closed a gate was lost, the gate was read back
+/// closed, and the step became void. A replica that still showed the gate as it was before was then believed: the region
+/// counted as serving while another left.
+#[test]
+fn a_write_whose_answer_was_lost_is_done_once_its_document_is_read() {
+    for claimed in [false, true] {
+        let mut story = Story::calm(2);
+        story.scene(LOST).direct = Direct::Down;
+        story.executor = Executor::Stopped;
+        story.until(LOST, Stage::Evacuating, 180);
+        story.executor = Executor::Works;
+        story.run_until(120, |story| story.in_force(&StampId::from(LOST)) == GatePosition::Closed);
+        let written = story.documents[&StampId::from(LOST)].generation;
+        // As it was before anybody heard of the end of that attempt.
+        story.inbox.clear();
+        let now = story.now;
+        let closes =
+            |step: &Step| step.generation == written && matches!(step.effect, Effect::SetGate { .. });
+        let stored = story.steps.iter_mut().find(|stored| closes(&stored.step)).expect("its step");
+        stored.step.attempts = 1;
+        stored.step.status = if claimed {
+            StepStatus::Claimed { owner: "gone".into(), deadline: now }
+        } else {
+            StepStatus::Pending { not_before: now }
+        };
+        let id = stored.step.id.clone();
+        story.executor = Executor::Stopped;
+        story.until(LOST, Stage::Cordoned, 120);
+        let step = &story.steps.iter().find(|stored| stored.step.id == id).expect("remembered").step;
+        assert!(matches!(step.status, StepStatus::Done { .. }), "{step:?}");
+        story.documents.remove(&StampId::from(LOST));
+        let stale = story.situation(&[]);
+        assert_eq!(stale.gates[&StampId::from(LOST)], GateRead::Unreadable, "older than what was read");
+    }
+}
+
 /// A step of ours for the origin of `LOST`, which is over.
 fn ended(story: &Story, attempts: u32, status: StepStatus) -> StoredStep {
     let step = Step {
