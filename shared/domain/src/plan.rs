@@ -62,7 +62,8 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
     for stored in &situation.steps {
         let matching = wanted.iter().position(|wanted| wanted.effect.same_target(&stored.step.effect));
         let gate = situation.gates.get(stored.step.effect.stamp());
-        let ended = if stored.step.is_live() && is_read_back(&stored.step, gate) {
+        let is_unsaid = !matches!(stored.step.status, StepStatus::Done { .. });
+        let ended = if is_unsaid && is_read_back(&stored.step, gate) {
             Ended::ReadBack
         } else if situation.touched(&stored.step.id) {
             Ended::InThisFold
@@ -152,6 +153,10 @@ fn review(
             plan.changed.push(if ended == Ended::ReadBack { done() } else { void("no longer wanted") });
         }
         (StepStatus::Claimed { .. } | StepStatus::Running { .. }, None) => {}
+        // An attempt that was given up has arrived after all.
+        (StepStatus::Failed { .. } | StepStatus::Void { .. }, _) if ended == Ended::ReadBack => {
+            plan.changed.push(done());
+        }
         (
             StepStatus::Done { verified_at: at }
             | StepStatus::Failed { at, .. }

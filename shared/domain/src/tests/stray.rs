@@ -165,6 +165,21 @@ fn a_write_whose_answer_was_lost_is_done_once_its_document_is_read() {
     }
 }
 
+#[test]
+fn a_void_attempt_that_arrives_after_all_is_done() {
+    let (mut story, asleep) = unheard_of();
+    let _ = story.perform(&asleep);
+    assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Closed);
+    story.tick();
+    let of_it = |story: &Story| {
+        let found = story.steps.iter().find(|stored| stored.step.id == asleep.id);
+        found.map(|stored| stored.step.status.clone())
+    };
+    assert!(matches!(of_it(&story), Some(StepStatus::Done { .. })), "{:?}", of_it(&story));
+    story.documents.remove(&StampId::from(LOST));
+    assert_eq!(story.situation(&[]).gates[&StampId::from(LOST)], GateRead::Unreadable);
+}
+
 /// A step of ours for the origin of `LOST`, which is over.
 fn ended(story: &Story, attempts: u32, status: StepStatus) -> StoredStep {
     let step = Step {
