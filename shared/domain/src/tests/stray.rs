@@ -216,3 +216,39 @@ fn an_origin_that_a_lost_attempt_disabled_is_enabled_again() {
         assert_eq!(now == EnabledState::Enabled, repaired, "{attempts} attempts, {status:?}");
     }
 }
+
+/// The model's finding with four decisions: an operation of somebody else kept both waiting, and each evaluation made the
+/// steps void that the one before had planned.
+#[test]
+fn of_two_origins_to_change_one_has_its_turn_and_keeps_it() {
+    let mut story = Story::calm(3);
+    let mut situation = story.situation(&[]);
+    let mut decision = crate::judge::judge(&situation, &story.policy).decision;
+    for stamp in [LOST, OTHER] {
+        let case = decision.cases.get_mut(&StampId::from(stamp)).expect("its case");
+        (case.latched_at, case.origin) = (Some(story.now), EnabledState::Disabled);
+    }
+    let mut planned = |situation: &crate::decide::Situation| {
+        let generation = situation.state.generation.next();
+        story.state.generation = generation;
+        crate::plan::plan(&decision, situation, &story.policy, generation)
+    };
+    let first = planned(&situation).created;
+    let origins =
+        |steps: &[Step]| steps.iter().filter(|step| matches!(step.effect, Effect::SetOrigin { .. })).count();
+    assert_eq!(origins(&first), 1, "{first:?}");
+    // Somebody else's operation is under way: the step waits for another attempt, and goes on waiting.
+    situation.steps.extend(first.into_iter().map(|step| StoredStep { version: 1, step }));
+    let second = planned(&situation);
+    assert_eq!((origins(&second.created), second.changed.len()), (0, 0), "{second:?}");
+    // Two that an earlier version planned at once: the older of them has the turn.
+    let mut other = situation.steps.last().expect("just planned").clone();
+    other.step.id = StepId::new("9.9-1");
+    other.step.generation = other.step.generation.next();
+    let about = if other.step.effect.stamp().as_str() == LOST { OTHER } else { LOST };
+    other.step.effect = Effect::SetOrigin { stamp: about.into(), enabled: EnabledState::Disabled };
+    situation.steps.push(other.clone());
+    let third = planned(&situation);
+    let void: Vec<&StepId> = third.changed.iter().map(|write| &write.step.id).collect();
+    assert_eq!((origins(&third.created), void), (0, vec![&other.step.id]), "{third:?}");
+}
