@@ -327,12 +327,19 @@ fn would_see(other: EvidenceClass, class: EvidenceClass, view: &ClassView) -> bo
 /// Full, not dead: it answers, its inflow rose over what it carried before, and it is saturated.
 fn is_overloaded(state: &WorkloadState, stamp: &StampId, bad: &[(EvidenceClass, &ClassView)]) -> bool {
     let Some((load, case)) = state.load.get(stamp).zip(state.cases.get(stamp)) else { return false };
-    let fresh = state.as_of.since(load.observed_at) <= LOAD_AGE_MAX;
     let rose = case.demand_rps > 0.0 && load.requests_per_second >= case.demand_rps * INFLOW_ROSE;
     let unreachable = bad.iter().any(|(class, view)| {
         *class == EvidenceClass::Direct && view.failure == Some(FailureKind::Unreachable)
     });
-    fresh && rose && load.saturation >= FULL && !unreachable
+    rose && is_full(state, stamp) && !unreachable
+}
+
+/// Whether a stamp says that it is saturated.
+pub(crate) fn is_full(state: &WorkloadState, stamp: &StampId) -> bool {
+    state
+        .load
+        .get(stamp)
+        .is_some_and(|load| state.as_of.since(load.observed_at) <= LOAD_AGE_MAX && load.saturation >= FULL)
 }
 
 /// Whether the observer, and not the regions, is what broke.

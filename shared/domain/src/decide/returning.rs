@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::assess::is_full;
 use crate::harm::{self, Harm, Here};
 use crate::policy::{Policy, RampKind};
 use crate::state::{BusySlice, Cause, RampRun, Stage, StampCase, WindowRun};
-use crate::{EnabledState, EvidenceClass, GatePosition, StampId, Timestamp, Verdict};
+use crate::{EnabledState, EvidenceClass, FailureKind, GatePosition, StampId, Timestamp, Verdict};
 
 use super::leaving::removal_is_allowed;
 use super::world::{World, act, hold, wait};
@@ -283,6 +284,9 @@ pub(super) fn readmitting(world: &World<'_>, stamp: &StampId, mut case: StampCas
         open(world, &mut case, 0, GatePosition::from_percent(percent_of(world, 0)));
         return (case, wait(WaitReason::SliceWatched, None));
     };
+    if ramp.emergency && is_full(world.state, stamp) {
+        case.overloaded_until = Some(world.as_of());
+    }
     if let Some(why) = step_back_reason(world, stamp, &case, ramp) {
         if !world.others_serving_now(stamp).is_empty() {
             if harm_of_step_back(world, stamp, &case, why).exceeds() {
@@ -354,8 +358,15 @@ fn step_back_reason(
     ramp: RampRun,
 ) -> Option<StepBackReason> {
     let assessment = world.assessment(stamp);
-    // What an emergency let in on a row of good probes is not put out again for the bad ones before that row.
-    if assessment.has_bad_voice() && !(ramp.emergency && world.seems_back(stamp)) {
+    // What an emergency let in on a row of good probes is not put out again for the bad ones before that row, nor, with what
+    // few instances it has, for being full: that is what the others could not carry. The samples stay for a span.
+    let was_full = || {
+        case.overloaded_until
+            .is_some_and(|at| world.as_of().since(at) <= world.policy.evidence.direct_span.get())
+    };
+    let dead = assessment.views[&EvidenceClass::Direct].failure == Some(FailureKind::Unreachable);
+    let excused = ramp.emergency && (world.seems_back(stamp) || (!dead && was_full()));
+    if assessment.has_bad_voice() && !excused {
         return Some(StepBackReason::BadSample);
     }
     let last_seen = world

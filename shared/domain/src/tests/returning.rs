@@ -380,6 +380,37 @@ fn beside_a_sinking_survivor_what_comes_and_goes_is_let_in_seldom() {
     assert!((1..=10).contains(&returns), "{returns} returns in 600 s");
 }
 
+/// An emergency opens it while a few of its instances run, and the survivors recover under its protection: what then fails here
+/// fails for want of instances. (The comparison with rivals, capacity short: put out at the moment at which it was able again.)
+#[test]
+fn what_an_emergency_let_in_is_not_put_out_again_for_being_full() {
+    for (fails, saturation, stays) in [(Direct::Full, 1.0, true), (Direct::Errors(4), 0.5, false)] {
+        let mut story = sinking();
+        heal(&mut story, LOST);
+        story.run(10);
+        check(&story, LOST, Stage::Readmitting, GatePosition::Open, &Action::EmergencyReturn);
+        let room = story.scene(OTHER);
+        (room.direct, room.saturation, room.load_rps, room.ready) = (Direct::Healthy, 0.3, 300.0, 20);
+        let back = story.scene(LOST);
+        (back.direct, back.saturation, back.ready) = (fails, saturation, 2);
+        let mut stayed = true;
+        for _ in 0..7 {
+            story.tick();
+            stayed &= story.case(LOST).gate == GatePosition::Open;
+        }
+        assert_eq!(stayed, stays, "{fails:?}: {:?}", story.action(LOST));
+        if stays {
+            // Its instances have come; the samples of the minute have not gone.
+            let able = story.scene(LOST);
+            (able.direct, able.saturation, able.ready) = (Direct::Healthy, 0.5, 4);
+            for _ in 0..20 {
+                story.tick();
+                assert_eq!(story.case(LOST).gate, GatePosition::Open, "{:?}", story.action(LOST));
+            }
+        }
+    }
+}
+
 /// One region is out, and what serves fails most of its requests because it is full.
 fn sinking() -> Story {
     let mut story = Story::calm(2);
