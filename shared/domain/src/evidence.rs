@@ -1,6 +1,7 @@
 //! Signals become runs; runs, with their age, become what each class says about a stamp.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -275,6 +276,9 @@ fn across_vantages(fresh: &[(&str, ClassView)]) -> ClassView {
     view
 }
 
+/// Azure Monitor counts by the minute.
+const METRIC_MINUTE: Duration = Duration::from_secs(60);
+
 /// What we caused is not evidence.
 fn mask(view: ClassView, class: EvidenceClass, case: &StampCase, origin: Option<EnabledState>) -> ClassView {
     let clamped = |view: ClassView, from: Option<Timestamp>| {
@@ -283,10 +287,12 @@ fn mask(view: ClassView, class: EvidenceClass, case: &StampCase, origin: Option<
             (clamp(view.since), clamp(view.bad_since), clamp(view.total_since));
         ClassView { since, bad_since, total_since, ..view }
     };
-    // Telemetry of a stamp that was full arrives minutes after its relief; it must not be read as a new failure then.
+    // Telemetry of a stamp that was full arrives minutes after its relief; it must not be read as a new failure then. A
+    // minute bears the time of its middle.
+    let relieved = case.overloaded_until.map(|at| at + METRIC_MINUTE / 2);
     let from = match class {
-        EvidenceClass::Edge => case.edge_from.max(case.overloaded_until),
-        EvidenceClass::Traffic => case.traffic_from.max(case.overloaded_until),
+        EvidenceClass::Edge => case.edge_from.max(relieved),
+        EvidenceClass::Traffic => case.traffic_from.max(relieved),
         EvidenceClass::Direct if view.verdict != Verdict::Healthy => {
             return clamped(view, case.overloaded_until);
         }

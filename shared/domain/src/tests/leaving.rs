@@ -1,10 +1,12 @@
 //! When a stamp is taken out, and when it is not.
 
+use std::time::Duration;
+
 use crate::assess::{Condition, Rule};
 use crate::decide::{Action, HoldReason, WaitReason};
 use crate::evidence::Discount;
-use crate::state::{Cause, Stage};
-use crate::testing::{Direct, Story, check, held, waits};
+use crate::state::{Cause, Stage, WorkloadState};
+use crate::testing::{Direct, Story, check, held, shipped, waits};
 use crate::{Effect, EvidenceClass, GatePosition, Purpose, StampId, Standing, Verdict};
 
 const LOST: &str = "eastus2";
@@ -397,4 +399,23 @@ fn the_last_serving_stamp_is_never_taken_out() {
     story.scene(LOST).edge = Some(100);
     story.run(900);
     check(&story, LOST, Stage::Suspect, GatePosition::Open, &held(HoldReason::LastServing));
+}
+
+/// A minute's count bears the time of its middle, so half of what it holds is older: after a return in an emergency it put a
+/// region out again for the moment at which that had been full (the comparison with rivals, capacity short).
+#[test]
+fn a_minute_that_began_while_the_stamp_was_full_is_no_evidence() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).traffic = Some(50);
+    story.run(60);
+    let mut state = story.situation(&[]).state;
+    let traffic = |state: &WorkloadState| {
+        crate::evidence::views(state, &shipped())[&StampId::from(LOST)][&EvidenceClass::Traffic].clone()
+    };
+    let seen = traffic(&state).last_seen.expect("counted");
+    for (before_s, counts) in [(20, false), (31, true)] {
+        let case = state.cases.get_mut(&StampId::from(LOST)).expect("its case");
+        case.overloaded_until = Some(seen.before(Duration::from_secs(before_s)));
+        assert_eq!(traffic(&state).is_bad(), counts, "full until {before_s} s before the middle");
+    }
 }
