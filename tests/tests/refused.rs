@@ -194,12 +194,16 @@ async fn an_arm_that_answers_costs_no_second_item() {
     assert!(facts.unreadable.contains(&"origins".to_owned()), "{facts:?}");
 }
 
-/// Minute metrics of Azure Monitor: of East US 2 two minutes, one in four requests the clients' own mistake; nothing of anybody else.
+/// Minute metrics of Azure Monitor: two minutes of East US 2, one in four requests the clients' own mistake; nothing of
+/// anybody else.
 fn origin_requests(query: &str) -> serde_json::Value {
     if !query.contains("OriginRequestCount") {
         return serde_json::json!({ "value": [] });
     }
-    let minute = |at: u64, total: f64| serde_json::json!({ "timeStamp": (NOW + Duration::from_secs(at)).to_string(), "total": total });
+    let minute = |at: u64, total: f64| {
+        let at = NOW + Duration::from_secs(at);
+        serde_json::json!({ "timeStamp": at.to_string(), "total": total })
+    };
     let series = |group: &str, total: f64| {
         let dimension =
             |name: &str, value: &str| serde_json::json!({ "name": { "value": name }, "value": value });

@@ -2,8 +2,9 @@
 //! in Node and Python that do the same normalisation (`tests/bench`).
 //!
 //! `cargo run --release -p tests --bin ingest_bench [-- SERVER..]`, all of them or some of `bare`, `memory`, `durable`,
-//! `handler.mjs`, `handler.py`. Prints; judges nothing. Every event is a new one. The servers take turns, so that what else runs
-//! on the machine meets all of them; each has one thread. The bare route and ours have the allocator of the packaged program.
+//! `handler.mjs`, `handler.py`. Prints; judges nothing. Every event is a new one. The servers take turns, so that what
+//! else runs on the machine meets all of them; each has one thread. The bare route and ours have the allocator of the
+//! packaged program.
 
 use std::path::Path;
 use std::process::Command;
