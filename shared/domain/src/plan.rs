@@ -55,6 +55,7 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
         wanted.extend(origin_wanted(stamp, case, situation));
         wanted.extend(floor_wanted(stamp, case, decision, situation, policy));
     }
+    one_origin_at_a_time(&mut wanted);
     let of_databases = throughput::wanted(decision, situation, policy);
     wanted.extend(of_databases.into_iter().map(|(effect, purpose)| Wanted { effect, purpose }));
     let as_of = situation.state.as_of;
@@ -62,7 +63,8 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
     for stored in &situation.steps {
         let matching = wanted.iter().position(|wanted| wanted.effect.same_target(&stored.step.effect));
         let gate = situation.gates.get(stored.step.effect.stamp());
-        let ended = if stored.step.is_live() && is_read_back(&stored.step, gate) {
+        let is_unsaid = !matches!(stored.step.status, StepStatus::Done { .. });
+        let ended = if is_unsaid && is_read_back(&stored.step, gate) {
             Ended::ReadBack
         } else if situation.touched(&stored.step.id) {
             Ended::InThisFold
@@ -152,6 +154,10 @@ fn review(
             plan.changed.push(if ended == Ended::ReadBack { done() } else { void("no longer wanted") });
         }
         (StepStatus::Claimed { .. } | StepStatus::Running { .. }, None) => {}
+        // An attempt that was given up has arrived after all.
+        (StepStatus::Failed { .. } | StepStatus::Void { .. }, _) if ended == Ended::ReadBack => {
+            plan.changed.push(done());
+        }
         (
             StepStatus::Done { verified_at: at }
             | StepStatus::Failed { at, .. }
@@ -254,7 +260,8 @@ fn origin_wanted(stamp: &StampId, case: &StampCase, situation: &Situation) -> Op
         return None;
     }
     let effect = Effect::SetOrigin { stamp: stamp.clone(), enabled: case.origin };
-    if done_since(&situation.steps, &effect, origin.read_at) || another_origin_step_lives(situation, stamp) {
+    let waits = origin_turn(&situation.steps).is_some_and(|turn| turn != stamp);
+    if waits || done_since(&situation.steps, &effect, origin.read_at) {
         return None;
     }
     let purpose = if case.origin == EnabledState::Disabled { Purpose::Removal } else { Purpose::Return };
@@ -269,13 +276,23 @@ fn strayed(stamp: &StampId, origin: &crate::facts::OriginFacts, situation: &Situ
     origin.enabled == EnabledState::Disabled && situation.steps.iter().any(|stored| lost(&stored.step))
 }
 
-/// Origin changes are global operations that queue: one at a time.
-fn another_origin_step_lives(situation: &Situation, stamp: &StampId) -> bool {
-    situation.steps.iter().any(|stored| {
-        stored.step.is_live()
-            && stored.step.effect.stamp() != stamp
-            && matches!(stored.step.effect, Effect::SetOrigin { .. })
-    })
+/// Origin changes are global operations that queue: one at a time. Whose step lives has the turn until it is over: one that
+/// was sent before one that waits, and the oldest of these. Without an order among them each would make the other void.
+fn origin_turn(steps: &[StoredStep]) -> Option<&StampId> {
+    let waits = |step: &Step| matches!(step.status, StepStatus::Pending { .. });
+    let live = steps.iter().map(|stored| &stored.step).filter(|step| step.is_live());
+    live.filter(|step| matches!(step.effect, Effect::SetOrigin { .. }))
+        .min_by(|a, b| (waits(a), a.generation, &a.id).cmp(&(waits(b), b.generation, &b.id)))
+        .map(|step| step.effect.stamp())
+}
+
+/// Of several origins to change the first has its turn; what returns goes before what leaves.
+fn one_origin_at_a_time(wanted: &mut Vec<Wanted>) {
+    let is_origin = |wanted: &Wanted| matches!(wanted.effect, Effect::SetOrigin { .. });
+    let first = |purpose: Purpose| wanted.iter().position(|one| is_origin(one) && one.purpose == purpose);
+    let turn = first(Purpose::Return).or_else(|| first(Purpose::Removal));
+    let mut place = 0..;
+    wanted.retain(|one| place.next() == turn || !is_origin(one));
 }
 
 fn floor_wanted(

@@ -345,7 +345,7 @@ impl Story {
         StepResult::Retry { not_before: self.now + Duration::from_secs(15), code, detail: "later".into() }
     }
 
-    fn perform(&mut self, step: &Step) -> StepResult {
+    pub(crate) fn perform(&mut self, step: &Step) -> StepResult {
         let now = self.now;
         match &step.effect {
             Effect::SetGate { stamp, position, reason, .. } => {

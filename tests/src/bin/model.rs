@@ -1,9 +1,10 @@
-//! The model check: `cargo run --release -p tests --bin model -- [--regions N] [--instances N] [--faults N] [--decisions N]`.
+//! The model check: `cargo run --release -p tests --bin model -- [--regions N] [--instances N] [--faults N] [--decisions N] [--depth N]`.
 
-use tests::model::{Bounds, check};
+use tests::model::{Bounds, check_to};
 
 fn main() -> std::process::ExitCode {
     let mut bounds = Bounds { regions: 3, instances: 2, faults: 2, decisions: 4 };
+    let mut depth = usize::MAX;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     for pair in arguments.chunks(2) {
         let number = pair.get(1).and_then(|text| text.parse::<u8>().ok());
@@ -12,16 +13,17 @@ fn main() -> std::process::ExitCode {
             ("--instances", Some(number @ 1..=4)) => bounds.instances = number,
             ("--faults", Some(number)) => bounds.faults = number,
             ("--decisions", Some(number)) => bounds.decisions = number,
+            ("--depth", Some(number)) => depth = usize::from(number),
             _ => {
                 eprintln!(
-                    "give --regions 2..3, --instances 1..4, --faults N or --decisions N; not {}",
+                    "give --regions 2..3, --instances 1..4, --faults N, --decisions N or --depth N; not {}",
                     pair.join(" ")
                 );
                 return std::process::ExitCode::from(2);
             }
         }
     }
-    let report = check(bounds, None);
+    let report = check_to(depth, bounds, None);
     println!(
         "{bounds:?}: {} states ({} generated), depth {}, {:.1} s",
         report.states,

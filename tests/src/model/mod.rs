@@ -111,11 +111,17 @@ pub struct Report {
 
 /// Explores everything within the bounds, or until a property is seen to be violated.
 pub fn check(bounds: Bounds, sabotage: Option<Sabotage>) -> Report {
+    check_to(usize::MAX, bounds, sabotage)
+}
+
+/// The same for every story of at most `depth` moves, where all of them are too many.
+pub fn check_to(depth: usize, bounds: Bounds, sabotage: Option<Sabotage>) -> Report {
     let started = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let checker = Cordon::new(bounds, sabotage)
         .checker()
         .threads(threads)
+        .target_max_depth(depth)
         .finish_when(HasDiscoveries::Any)
         .spawn_bfs()
         .join();

@@ -414,7 +414,14 @@ impl Rules {
                     && region.older.is_some()
                     && step.status == Status::Done
                     && region.document.is_some_and(|document| document.generation == step.key.generation);
-                names_the_newest || self.bridge.may_move_the_gate(step, region.document)
+                // The ledger remembers a step for an hour, and no replica lags for as long: what an older read would still
+                // be held against is not forgotten while there can be one.
+                let older = region.older.filter(|_| world.faults > 0);
+                names_the_newest
+                    || [Some(region.document), older]
+                        .into_iter()
+                        .flatten()
+                        .any(|document| self.bridge.may_move_the_gate(step, document))
             }
             Kind::Origin(origin) => {
                 let under_way = world.net.contains(&step.key)

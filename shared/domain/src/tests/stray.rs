@@ -165,6 +165,21 @@ fn a_write_whose_answer_was_lost_is_done_once_its_document_is_read() {
     }
 }
 
+#[test]
+fn a_void_attempt_that_arrives_after_all_is_done() {
+    let (mut story, asleep) = unheard_of();
+    let _ = story.perform(&asleep);
+    assert_eq!(story.in_force(&StampId::from(LOST)), GatePosition::Closed);
+    story.tick();
+    let of_it = |story: &Story| {
+        let found = story.steps.iter().find(|stored| stored.step.id == asleep.id);
+        found.map(|stored| stored.step.status.clone())
+    };
+    assert!(matches!(of_it(&story), Some(StepStatus::Done { .. })), "{:?}", of_it(&story));
+    story.documents.remove(&StampId::from(LOST));
+    assert_eq!(story.situation(&[]).gates[&StampId::from(LOST)], GateRead::Unreadable);
+}
+
 /// A step of ours for the origin of `LOST`, which is over.
 fn ended(story: &Story, attempts: u32, status: StepStatus) -> StoredStep {
     let step = Step {
@@ -200,4 +215,40 @@ fn an_origin_that_a_lost_attempt_disabled_is_enabled_again() {
         let now = story.scene(LOST).origin;
         assert_eq!(now == EnabledState::Enabled, repaired, "{attempts} attempts, {status:?}");
     }
+}
+
+/// The model's finding with four decisions: an operation of somebody else kept both waiting, and each evaluation made the
+/// steps void that the one before had planned.
+#[test]
+fn of_two_origins_to_change_one_has_its_turn_and_keeps_it() {
+    let mut story = Story::calm(3);
+    let mut situation = story.situation(&[]);
+    let mut decision = crate::judge::judge(&situation, &story.policy).decision;
+    for stamp in [LOST, OTHER] {
+        let case = decision.cases.get_mut(&StampId::from(stamp)).expect("its case");
+        (case.latched_at, case.origin) = (Some(story.now), EnabledState::Disabled);
+    }
+    let mut planned = |situation: &crate::decide::Situation| {
+        let generation = situation.state.generation.next();
+        story.state.generation = generation;
+        crate::plan::plan(&decision, situation, &story.policy, generation)
+    };
+    let first = planned(&situation).created;
+    let origins =
+        |steps: &[Step]| steps.iter().filter(|step| matches!(step.effect, Effect::SetOrigin { .. })).count();
+    assert_eq!(origins(&first), 1, "{first:?}");
+    // Somebody else's operation is under way: the step waits for another attempt, and goes on waiting.
+    situation.steps.extend(first.into_iter().map(|step| StoredStep { version: 1, step }));
+    let second = planned(&situation);
+    assert_eq!((origins(&second.created), second.changed.len()), (0, 0), "{second:?}");
+    // Two that an earlier version planned at once: the older of them has the turn.
+    let mut other = situation.steps.last().expect("just planned").clone();
+    other.step.id = StepId::new("9.9-1");
+    other.step.generation = other.step.generation.next();
+    let about = if other.step.effect.stamp().as_str() == LOST { OTHER } else { LOST };
+    other.step.effect = Effect::SetOrigin { stamp: about.into(), enabled: EnabledState::Disabled };
+    situation.steps.push(other.clone());
+    let third = planned(&situation);
+    let void: Vec<&StepId> = third.changed.iter().map(|write| &write.step.id).collect();
+    assert_eq!((origins(&third.created), void), (0, vec![&other.step.id]), "{third:?}");
 }
