@@ -48,26 +48,9 @@ impl Spool {
     ///
     /// # Errors
     /// When too many wait already, or the directory cannot be written.
-    pub fn put(&self, items: &[InboxItem]) -> io::Result<()> {
-        fs::create_dir_all(&self.directory)?;
-        let waiting = fs::read_dir(&self.directory)?.count();
-        if waiting + items.len() > WAITING_MAX {
-            let why = format!("{waiting} events wait in {} already", self.directory.display());
-            return Err(io::Error::new(io::ErrorKind::StorageFull, why));
-        }
-        for item in items {
-            let name: String =
-                Sha256::digest(item.id.as_str()).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-            let draft = self.directory.join(format!("{name}.draft"));
-            let mut file = fs::File::create(&draft)?;
-            file.write_all(&serde_json::to_vec(item)?)?;
-            file.sync_all()?;
-            fs::rename(&draft, self.directory.join(format!("{name}.json")))?;
-        }
-        // The names as well as the files; not every system opens a directory.
-        #[cfg(unix)]
-        fs::File::open(&self.directory)?.sync_all()?;
-        Ok(())
+    pub async fn put(&self, items: &[InboxItem]) -> io::Result<()> {
+        let (directory, items) = (self.directory.clone(), items.to_vec());
+        blocking(move || lay_down(&directory, &items)).await
     }
 
     /// Appends what waits, a turn's worth, and returns how many events left the spool. What cannot be read is put aside.
@@ -77,26 +60,22 @@ impl Spool {
     pub async fn drain(&self, controller: &Controller) -> Result<usize, ControllerError> {
         let out_of_reach =
             |source: io::Error| StoreError::Unavailable { store: "spool", source: source.into() };
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(error) => return Err(out_of_reach(error).into()),
-        };
-        let waiting = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let waiting = waiting.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let directory = self.directory.clone();
+        let waiting = blocking(move || waiting(&directory)).await.map_err(out_of_reach)?;
         let mut left = 0;
-        for path in waiting.take(TURN_MAX) {
-            match read(&path) {
-                Some(item) => {
-                    match controller.ledger.append(&controller.policy.workload.name, &[item]).await {
+        for path in waiting {
+            let file = path.clone();
+            match blocking(move || Ok(read(&file))).await.map_err(out_of_reach)? {
+                Found::Event(item) => {
+                    match controller.ledger.append(&controller.policy.workload.name, &[*item]).await {
                         // No retry can help it, and those behind it have a claim too.
                         Err(error @ StoreError::Refused { .. }) => {
-                            put_aside(&path, &error).map_err(out_of_reach)?;
+                            blocking(move || put_aside(&path, &error)).await.map_err(out_of_reach)?;
                             continue;
                         }
                         appended => _ = appended?,
                     }
-                    match fs::remove_file(&path) {
+                    match blocking(move || fs::remove_file(&path)).await {
                         // Another instance on the same directory appended it too, which changes nothing.
                         Err(error) if error.kind() != io::ErrorKind::NotFound => {
                             return Err(out_of_reach(error).into());
@@ -104,8 +83,10 @@ impl Spool {
                         _ => left += 1,
                     }
                 }
-                None if path.exists() => put_aside(&path, &"it is no event").map_err(out_of_reach)?,
-                None => {}
+                Found::Other => {
+                    blocking(move || put_aside(&path, &"it is no event")).await.map_err(out_of_reach)?;
+                }
+                Found::Nothing => {}
             }
         }
         if left > 0 {
@@ -113,6 +94,54 @@ impl Spool {
         }
         Ok(left)
     }
+}
+
+/// Does what may wait for a disk in a thread of its own: this one has other invocations to serve.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|broken| Err(io::Error::other(broken)))
+}
+
+fn lay_down(directory: &Path, items: &[InboxItem]) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let waiting = fs::read_dir(directory)?.count();
+    if waiting + items.len() > WAITING_MAX {
+        let why = format!("{waiting} events wait in {} already", directory.display());
+        return Err(io::Error::new(io::ErrorKind::StorageFull, why));
+    }
+    for item in items {
+        let name: String =
+            Sha256::digest(item.id.as_str()).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let draft = directory.join(format!("{name}.draft"));
+        let mut file = fs::File::create(&draft)?;
+        file.write_all(&serde_json::to_vec(item)?)?;
+        file.sync_all()?;
+        fs::rename(&draft, directory.join(format!("{name}.json")))?;
+    }
+    // The names as well as the files; not every system opens a directory.
+    #[cfg(unix)]
+    fs::File::open(directory)?.sync_all()?;
+    Ok(())
+}
+
+/// A turn's worth of what waits.
+fn waiting(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let waiting = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    Ok(waiting.take(TURN_MAX).collect())
+}
+
+/// What a file among those that wait is.
+enum Found {
+    Event(Box<InboxItem>),
+    /// Somebody put it there, or it is damaged.
+    Other,
+    /// Another instance was quicker.
+    Nothing,
 }
 
 /// Out of the way, and not lost: an operator may look at it.
@@ -123,10 +152,17 @@ fn put_aside(path: &Path, why: &dyn std::fmt::Display) -> io::Result<()> {
 }
 
 /// Only events: nobody lays an order or an outcome down here.
-fn read(path: &Path) -> Option<InboxItem> {
-    if fs::metadata(path).ok()?.len() > u64::try_from(DOCUMENT_BYTES_MAX).ok()? {
-        return None;
+fn read(path: &Path) -> Found {
+    let bounded = || {
+        let longest = u64::try_from(DOCUMENT_BYTES_MAX).ok()?;
+        fs::metadata(path).ok().filter(|file| file.len() <= longest)?;
+        serde_json::from_slice::<InboxItem>(&fs::read(path).ok()?).ok()
+    };
+    match bounded() {
+        Some(item) if matches!(item.body, ItemBody::Observed { .. } | ItemBody::Refused { .. }) => {
+            Found::Event(Box::new(item))
+        }
+        _ if path.exists() => Found::Other,
+        _ => Found::Nothing,
     }
-    let item: InboxItem = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-    matches!(item.body, ItemBody::Observed { .. } | ItemBody::Refused { .. }).then_some(item)
 }

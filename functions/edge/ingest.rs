@@ -50,7 +50,8 @@ pub async fn ingest(
     if meter::is_on() {
         count(function, &taken_codes, all - refused, new);
     }
-    tracing::info!(
+    // The reply says the same to the host, which logs it; twice for each event is once too often.
+    tracing::debug!(
         function.name = function,
         inbox.items = all,
         inbox.new = new,
@@ -101,7 +102,7 @@ async fn topology(controller: &Controller) -> Result<Topology, FunctionError> {
 async fn append(controller: &Controller, items: &[InboxItem]) -> Result<usize, FunctionError> {
     let appended = controller.ledger.append(&controller.policy.workload.name, items).await;
     match (appended, &controller.spool) {
-        (Err(error @ StoreError::Unavailable { .. }), Some(spool)) => match spool.put(items) {
+        (Err(error @ StoreError::Unavailable { .. }), Some(spool)) => match spool.put(items).await {
             Ok(()) => {
                 tracing::warn!(
                     events = items.len(),

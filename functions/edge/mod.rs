@@ -8,6 +8,7 @@ mod error;
 mod http;
 pub mod ingest;
 mod json;
+mod quick;
 mod reply;
 mod router;
 

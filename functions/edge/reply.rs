@@ -2,16 +2,20 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{HttpBody, HttpOutcome, HttpReply};
 
 /// The reply to one invocation. An empty or `null` body would leave the host waiting until its time-out and then kill
 /// this process (contracts/AZURE.md 1.5), so there is no way to build one.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct Reply {
     outputs: Map<String, Value>,
     logs: Vec<String>,
+    /// Always there, and always `null`: our functions bind their outputs by name.
+    return_value: (),
 }
 
 impl Reply {
@@ -27,11 +31,6 @@ impl Reply {
     pub fn with_log(mut self, line: impl Into<String>) -> Self {
         self.logs.push(line.into());
         self
-    }
-
-    /// The document that goes to the host.
-    pub fn document(&self) -> Value {
-        json!({ "Outputs": self.outputs, "Logs": self.logs, "ReturnValue": null })
     }
 }
 
@@ -61,7 +60,7 @@ impl From<HttpOutcome> for Reply {
 
 impl IntoResponse for Reply {
     fn into_response(self) -> Response {
-        json_response(StatusCode::OK, &self.document())
+        json_response(StatusCode::OK, &self)
     }
 }
 
@@ -87,17 +86,24 @@ impl IntoResponse for HttpReply {
     }
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
+    // Neither a reply nor a value can fail to be written: their names are texts. An empty body is the one thing that the host
+    // must never see.
+    let text = serde_json::to_vec(body).unwrap_or_else(|_| b"{}".to_vec());
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn document(reply: &Reply) -> Value {
+        serde_json::to_value(reply).unwrap()
+    }
+
     #[test]
     fn the_triple_is_always_complete() {
-        assert_eq!(Reply::default().document(), json!({"Outputs": {}, "Logs": [], "ReturnValue": null}));
+        assert_eq!(document(&Reply::default()), json!({"Outputs": {}, "Logs": [], "ReturnValue": null}));
     }
 
     #[test]
@@ -108,7 +114,7 @@ mod tests {
             outputs,
         });
         assert_eq!(
-            reply.document()["Outputs"],
+            document(&reply)["Outputs"],
             json!({
                 "wakeup": {},
                 "res": {

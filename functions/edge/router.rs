@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use adapters::meter::{self, METRICS};
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -149,7 +149,7 @@ async fn forwarded(app: &App, request: Request) -> Response {
         method: parts.method.as_str().to_owned(),
         path: parts.uri.path().to_owned(),
         query: HttpCall::parse_query(parts.uri.query().unwrap_or_default()),
-        body,
+        body: body.into(),
         ..HttpCall::default()
     };
     for (name, value) in &parts.headers {
@@ -275,9 +275,9 @@ fn too_large(bytes_max: usize) -> HttpReply {
     HttpReply::reason(413, format!("the body is longer than {bytes_max} bytes; send fewer events at once"))
 }
 
-async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>, HttpReply> {
+async fn read(body: Body, bytes_max: usize) -> Result<Bytes, HttpReply> {
     match Limited::new(body, bytes_max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes().to_vec()),
+        Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large(bytes_max)),
         Err(error) => Err(HttpReply::reason(400, format!("the body broke off: {error}"))),
     }

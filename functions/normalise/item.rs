@@ -13,6 +13,9 @@ use crate::edge::Json;
 /// is replaced by its hash.
 const ID_PART_CHARS_MAX: usize = 64;
 
+/// Room for the text of as many records as one message of Azure's has: less than 1 KB each.
+const SET_BYTES: usize = 8 * 1024;
+
 /// Hex digits of a hash that go into an id: 128 bits.
 const ID_HASH_CHARS: usize = 32;
 
@@ -114,7 +117,7 @@ pub(super) fn digest(content: &[u8]) -> String {
 
 /// As `digest`, of a set of records, whatever their order and however often each comes.
 pub(super) fn digest_of_set<'a, 'j: 'a>(records: impl IntoIterator<Item = &'a Json<'j>>) -> String {
-    let (mut text, mut ends) = (Vec::new(), Vec::new());
+    let (mut text, mut ends) = (Vec::with_capacity(SET_BYTES), Vec::new());
     for record in records {
         let start = text.len();
         record.write_to(&mut text);

@@ -2,6 +2,7 @@
 //!
 //! The log holds failed probes only, so this family can say `Unhealthy` and nothing else; its silence is not health.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
@@ -45,10 +46,12 @@ pub(super) fn is_record(record: &Json<'_>) -> bool {
 /// Signals of one set of records: one per stamp and bucket, all in one item whose id is a hash of the set.
 pub(super) fn from_records(records: &[&Json<'_>], ctx: &Context<'_>) -> Vec<InboxItem> {
     let oldest = ctx.received_at.before(ctx.policy.limits.horizon.get());
-    let mut buckets: BTreeMap<(StampId, i64), Bucket> = BTreeMap::new();
+    let bags: Vec<Cow<'_, Json<'_>>> =
+        records.iter().map(|record| json::opened_or_null(record, "properties")).collect();
+    let mut buckets: BTreeMap<(StampId, i64), Bucket<'_>> = BTreeMap::new();
     let (mut refused, mut contents, mut latest) = (Vec::<Refused>::new(), Vec::new(), None);
-    for record in records {
-        match Failure::read(record, ctx) {
+    for (record, bag) in records.iter().zip(&bags) {
+        match Failure::read(record, bag, ctx) {
             Ok(None) => continue,
             Ok(Some(failure)) if failure.at < oldest => {
                 refused.push((RefusalCode::TooOld, format!("{} at {}", failure.stamp, failure.at)));
@@ -70,25 +73,24 @@ pub(super) fn from_records(records: &[&Json<'_>], ctx: &Context<'_>) -> Vec<Inbo
     event.items(signals, refused, ctx)
 }
 
-/// One failed probe.
-struct Failure {
+/// One failed probe, in the record's own words.
+struct Failure<'a> {
     stamp: StampId,
     at: Timestamp,
-    pop: String,
-    kind: FailureKind,
-    result: String,
+    pop: Cow<'a, str>,
+    result: Cow<'a, str>,
+    status: Cow<'a, str>,
 }
 
-impl Failure {
+impl<'a> Failure<'a> {
     /// None when the probe did not fail.
-    fn read(record: &Json<'_>, ctx: &Context<'_>) -> Result<Option<Self>, Refused> {
-        let properties = json::opened_or_null(record, "properties");
-        let result = json::text(&properties, "result").unwrap_or_default();
-        let status = json::text(&properties, "httpStatusCode").unwrap_or_default();
+    fn read(record: &Json<'_>, properties: &'a Json<'_>, ctx: &Context<'_>) -> Result<Option<Self>, Refused> {
+        let result = json::text(properties, "result").unwrap_or_default();
+        let status = json::text(properties, "httpStatusCode").unwrap_or_default();
         if result.eq_ignore_ascii_case("success") || result.is_empty() && status == "200" {
             return Ok(None);
         }
-        let host = json::text(&properties, "originName").unwrap_or_default();
+        let host = json::text(properties, "originName").unwrap_or_default();
         let Some(stamp) = ctx.stamp_of_host(&host) else {
             return Err((RefusalCode::UnknownStamp, format!("origin {host:?} is no stamp's")));
         };
@@ -96,10 +98,11 @@ impl Failure {
         let Some(at) = json::time(record, &["time"]) else {
             return Err((RefusalCode::Malformed, format!("a probe of {host} without a time")));
         };
-        let pop = json::text(&properties, "POP").unwrap_or("?".into()).to_ascii_uppercase();
-        let kind = kind(&result, status.parse().unwrap_or(0));
-        let result = if status.is_empty() { result.into_owned() } else { format!("{result} {status}") };
-        Ok(Some(Self { stamp, at: at.min(ctx.received_at), pop, kind, result }))
+        let mut pop = json::text(properties, "POP").unwrap_or("?".into());
+        if pop.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            pop = pop.to_ascii_uppercase().into();
+        }
+        Ok(Some(Self { stamp, at: at.min(ctx.received_at), pop, result, status }))
     }
 }
 
@@ -123,11 +126,10 @@ fn kind(result: &str, status: u16) -> FailureKind {
 
 /// The failures at one stamp within one bucket.
 #[derive(Default)]
-struct Bucket {
-    pops: BTreeSet<String>,
-    /// Counted as in `KINDS`.
-    kinds: [u64; KINDS.len()],
-    results: BTreeSet<String>,
+struct Bucket<'a> {
+    pops: BTreeSet<Cow<'a, str>>,
+    /// How many had this result and status.
+    results: BTreeMap<(Cow<'a, str>, Cow<'a, str>), u64>,
     latest: Timestamp,
 }
 
@@ -135,24 +137,41 @@ struct Bucket {
 const KINDS: [FailureKind; 4] =
     [FailureKind::Unreachable, FailureKind::ServerError, FailureKind::Dns, FailureKind::Auth];
 
-impl Bucket {
-    fn add(&mut self, failure: Failure) {
+impl<'a> Bucket<'a> {
+    fn add(&mut self, failure: Failure<'a>) {
         self.latest = self.latest.max(failure.at);
         self.pops.insert(failure.pop);
-        self.results.insert(failure.result);
-        for (kind, count) in KINDS.iter().zip(&mut self.kinds) {
-            *count += u64::from(*kind == failure.kind);
-        }
+        *self.results.entry((failure.result, failure.status)).or_default() += 1;
     }
 
     fn signal(self, stamp: StampId) -> Signal {
         let failed = u64::try_from(self.pops.len()).unwrap_or(u64::MAX);
-        let most =
-            KINDS.iter().zip(&self.kinds).rev().max_by_key(|(_, count)| **count).map(|(kind, _)| *kind);
-        let named: Vec<&str> = self.pops.iter().take(POPS_NAMED_MAX).map(String::as_str).collect();
+        // Counted as in `KINDS`.
+        let mut kinds = [0; KINDS.len()];
+        let mut results = BTreeSet::new();
+        for ((result, status), count) in &self.results {
+            let kind = kind(result, status.parse().unwrap_or(0));
+            for (known, sum) in KINDS.iter().zip(&mut kinds) {
+                *sum += if *known == kind { *count } else { 0 };
+            }
+            results.insert(if status.is_empty() { result.to_string() } else { format!("{result} {status}") });
+        }
+        let most = KINDS.iter().zip(&kinds).rev().max_by_key(|(_, count)| **count).map(|(kind, _)| *kind);
+        let mut text = format!("{failed} edge locations: ");
+        for (place, pop) in self.pops.iter().take(POPS_NAMED_MAX).enumerate() {
+            text.push_str(if place > 0 { ", " } else { "" });
+            text.push_str(pop);
+        }
         let more = self.pops.len().saturating_sub(POPS_NAMED_MAX);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let results: Vec<&str> = self.results.iter().map(String::as_str).collect();
+        if more > 0 {
+            text.push_str(&format!(" and {more} more"));
+        }
+        text.push_str(" (");
+        for (place, result) in results.iter().enumerate() {
+            text.push_str(if place > 0 { ", " } else { "" });
+            text.push_str(result);
+        }
+        text.push(')');
         Signal {
             scope: Scope::Stamp(stamp),
             class: EvidenceClass::Edge,
@@ -163,11 +182,7 @@ impl Bucket {
             failure: most,
             // How many edge locations probe is in no record: those that failed are all there is.
             measure: Some(Measure { failed, total: failed }),
-            note: note(&format!(
-                "{failed} edge locations: {}{more} ({})",
-                named.join(", "),
-                results.join(", ")
-            )),
+            note: note(&text),
         }
     }
 }

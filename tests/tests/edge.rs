@@ -205,7 +205,7 @@ async fn with_a_data_directory_events_wait_for_a_lost_ledger_and_outlive_the_pro
         entries.filter(|path| path.extension().is_some_and(|found| found == ending)).count()
     };
     let refused_before = events("refused");
-    spool.put(&ledger.inbox()).unwrap();
+    spool.put(&ledger.inbox()).await.unwrap();
     ledger.set(Down::Refusing);
     assert_eq!((spool.drain(controller).await.unwrap(), events("json")), (0, 0));
     assert_eq!(events("refused"), refused_before + 1, "and it is not lost");

@@ -145,11 +145,41 @@ async fn an_arm_that_hangs_keeps_no_probe_from_the_inbox_and_no_run_from_its_tur
     println!("evidence after {at:?}, the whole run {:?}", began.elapsed());
     assert!(began.elapsed() < Duration::from_secs(10), "the next run was due: {:?}", began.elapsed());
     let items = observed(&ledger).await;
-    assert_eq!((written, items.len()), (2, 2));
+    assert_eq!((written, items.len()), (3, 3));
     let unreadable: Vec<&String> = items.iter().flat_map(|(.., facts)| &facts.unreadable).collect();
-    for what in ["topology", "origins and capacity", "edge metrics"] {
+    for what in ["topology", "origins and capacity", "edge metrics", "quotas"] {
         assert!(unreadable.contains(&&what.to_owned()), "{unreadable:?}");
     }
+}
+
+#[tokio::test]
+async fn a_stamp_and_a_provider_of_quotas_that_hang_are_waited_for_at_the_same_time() {
+    let stamp = well("eastus2").await;
+    let plan = serde_json::json!({
+        "id": stamp.plan_id, "location": "East US 2", "properties": {},
+        "sku": { "name": "P1v3", "size": "P1v3", "capacity": 3 },
+    });
+    let arm = axum::Router::new().fallback(async move |request: axum::extract::Request| {
+        match request.uri().path() {
+            path if path.contains("Microsoft.Quota") => std::future::pending().await,
+            path if path.contains("serverfarms") => (axum::http::StatusCode::OK, Json(plan)),
+            _ => (axum::http::StatusCode::NOT_FOUND, Json(serde_json::Value::Null)),
+        }
+    });
+    let hanging = serve(axum::Router::new().fallback(std::future::pending::<()>)).await;
+    let stamp = StampFacts { direct_url: hanging, ..stamp };
+    let stamps = Arc::new(BTreeMap::from([(stamp.stamp.clone(), stamp)]));
+    let ledger = Arc::new(fakes::InboxLedger::new(Topology { stamps, read_at: Some(NOW) }));
+    let azure = fakes::azure_at(&serve(arm).await);
+    let controller = fakes::observer(fixtures::policy(), azure, ledger.clone(), NOW);
+    let began = Instant::now();
+    observe_stamps(&controller).await.unwrap();
+    // Two requests of the stamp, 2 s each, and 5 s of the quotas.
+    assert!(began.elapsed() < Duration::from_secs(7), "one after the other: {:?}", began.elapsed());
+    let items = observed(&ledger).await;
+    let quotas: Vec<_> = items.iter().filter(|(id, ..)| id.contains("quotas")).collect();
+    let [(.., facts)] = quotas[..] else { panic!("the quotas are an item of their own: {items:?}") };
+    assert_eq!(facts.unreadable, ["quotas"]);
 }
 
 #[tokio::test]
@@ -162,6 +192,64 @@ async fn an_arm_that_answers_costs_no_second_item() {
     let [(_, signals, facts)] = stamps[..] else { panic!("one item of the run: {items:?}") };
     assert_eq!(seen_well(signals), 2, "after {:?}", began.elapsed());
     assert!(facts.unreadable.contains(&"origins".to_owned()), "{facts:?}");
+}
+
+/// Minute metrics of Azure Monitor: two minutes of East US 2, one in four requests the clients' own mistake; nothing of
+/// anybody else.
+fn origin_requests(query: &str) -> serde_json::Value {
+    if !query.contains("OriginRequestCount") {
+        return serde_json::json!({ "value": [] });
+    }
+    let minute = |at: u64, total: f64| {
+        let at = NOW + Duration::from_secs(at);
+        serde_json::json!({ "timeStamp": at.to_string(), "total": total })
+    };
+    let series = |group: &str, total: f64| {
+        let dimension =
+            |name: &str, value: &str| serde_json::json!({ "name": { "value": name }, "value": value });
+        serde_json::json!({
+            "metadatavalues": [dimension("Origin", "eastus2.contoso"), dimension("HttpStatusGroup", group)],
+            "data": [minute(0, 0.0), minute(60, total), minute(120, 2.0 * total)],
+        })
+    };
+    let timeseries = [series("2XX", 9_000.0), series("4XX", 3_000.0)];
+    serde_json::json!({ "value": [{ "name": { "value": "OriginRequestCount" }, "timeseries": timeseries }] })
+}
+
+#[tokio::test]
+async fn the_edge_counts_the_demand_of_a_stamp_that_refuses_to_tell_its_load() {
+    let arm = axum::Router::new().fallback(async |uri: axum::http::Uri| {
+        let query = uri.query().unwrap_or_default().to_owned();
+        if uri.path().contains("Microsoft.Insights/metrics") {
+            (axum::http::StatusCode::OK, Json(origin_requests(&query)))
+        } else {
+            (axum::http::StatusCode::NOT_FOUND, Json(serde_json::Value::Null))
+        }
+    });
+    let (controller, ledger) = controller(fakes::azure_at(&serve(arm).await)).await;
+    let workload = controller.policy.workload.name.clone();
+    let stamps = ledger.load(&workload, 1).await.unwrap().state.unwrap().topology.stamps;
+    let facts = Facts { topology: Some(stamps.values().cloned().collect()), ..Facts::default() };
+    let body = ItemBody::Observed { signals: vec![], facts };
+    let found = InboxItem { id: "run:stamps:0".into(), event_at: NOW, received_at: NOW, body };
+    ledger.append(&workload, &[found]).await.unwrap();
+    let clock = Arc::new(ManualClock::new(NOW));
+    let controller = Controller { clock: clock.clone(), ..Arc::into_inner(controller).unwrap() };
+    evaluate(&controller).await.unwrap();
+    for at in [300, 330] {
+        clock.set(NOW + Duration::from_secs(at));
+        observe_stamps(&controller).await.unwrap();
+        evaluate(&controller).await.unwrap();
+    }
+    let state = ledger.load(&workload, 1).await.unwrap().state.unwrap();
+    let demand = |stamp: &str| state.cases[&StampId::new(stamp)].demand_rps;
+    assert_eq!(
+        (demand("eastus2"), demand("centralus")),
+        (400.0, 0.0),
+        "24 000 requests in its newest minute"
+    );
+    let traffic = &state.evidence[&StampId::new("eastus2")][&EvidenceClass::Traffic];
+    assert!(traffic.contains_key("origin-requests"), "and how they fared: {traffic:?}");
 }
 
 /// A clock that ran ahead by hours and is set right again: what is observed from then on is older than the state, so nothing

@@ -461,6 +461,8 @@ async fn writes_that_fail_while_reads_work_show_apart_and_withdraw_nobody() {
         }
         let (seen, _) = account_as_seen(&stamp).await;
         println!("{kind:?}: {seen:?}");
+        let forbids = kind == FaultInjectionErrorType::WriteForbidden;
+        assert_eq!(seen[1].2.contains("writes are forbidden"), forbids, "it says what it met: {seen:?}");
         writes.disable();
         let healthy = [(READ, ComponentStatus::Healthy), (WRITE, ComponentStatus::Healthy)];
         assert_eq!(statuses(&account_as_seen(stamp.at(50)).await.0), healthy, "it passed: {kind:?}");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use adapters::azure::arm::{ArmError, ResourceId};
 use adapters::azure::cosmos_account::{Account, AccountLocation, LocationRole, WriteRegions};
 use adapters::azure::metrics::{self, Aggregation, MetricSeries, MetricsQuery};
-use adapters::azure::{ProvisioningState, cosmos_account, throughput};
+use adapters::azure::throughput::{self, ThroughputError};
+use adapters::azure::{ProvisioningState, cosmos_account};
 use domain::state::WorkloadState;
 use domain::throughput::ThroughputFacts;
 use domain::{EvidenceClass, FailureKind, Measure, RegionName, Scope, Signal, Standing, Timestamp, Verdict};
@@ -35,11 +36,6 @@ pub(super) async fn read(controller: &Controller, state: &WorkloadState, now: Ti
     else {
         return;
     };
-    match account(controller, &id, state, now).await {
-        Ok(signals) => run.signals.extend(signals),
-        Err(error) => run.unreadable("cosmos account", &error),
-    }
-    throughputs(controller, now, run).await;
     let query = MetricsQuery {
         metrics: &["TotalRequests"],
         aggregation: Aggregation::Count,
@@ -47,29 +43,45 @@ pub(super) async fn read(controller: &Controller, state: &WorkloadState, now: Ti
         from: now.before(SPAN),
         to: now,
     };
-    match metrics::read(&controller.azure.arm_observed, &id, &query).await {
+    // Side by side: one that hangs takes nothing from the others.
+    let (account, throughputs, series) = tokio::join!(
+        account(controller, &id, state, now),
+        throughputs(controller, now),
+        metrics::read(&controller.azure.arm_observed, &id, &query),
+    );
+    match account {
+        Ok(signals) => run.signals.extend(signals),
+        Err(error) => run.unreadable("cosmos account", &error),
+    }
+    for (resource, found) in throughputs {
+        match found {
+            Ok(facts) => _ = run.facts.throughput.insert(resource, facts),
+            Err(error) => run.unreadable(&format!("throughput of {resource}"), &error),
+        }
+    }
+    match series {
         Ok(series) => run.signals.extend(requests(&series, state)),
         Err(error) => run.unreadable("cosmos request metric", &error),
     }
 }
 
 /// The settings that the policy lists, side by side.
-async fn throughputs(controller: &Controller, now: Timestamp, run: &mut Run) {
+async fn throughputs(
+    controller: &Controller,
+    now: Timestamp,
+) -> Vec<(String, Result<ThroughputFacts, ThroughputError>)> {
     let levers = controller.policy.throughput.iter();
-    let settings: Vec<(&str, ResourceId)> = levers
-        .filter_map(|lever| Some((lever.resource.as_str(), setting(controller, &lever.resource)?)))
-        .collect();
-    let arm = &controller.azure.arm_observed;
-    let read = join_all(settings.iter().map(|(_, id)| throughput::read(arm, id))).await;
-    for ((resource, _), found) in settings.into_iter().zip(read) {
-        match found {
-            Ok(found) => {
-                let facts = ThroughputFacts { read_at: now, maximum: found.maximum, instant: found.instant };
-                run.facts.throughput.insert(resource.to_owned(), facts);
-            }
-            Err(error) => run.unreadable(&format!("throughput of {resource}"), &error),
-        }
-    }
+    let settings = levers.filter_map(|lever| Some((&lever.resource, setting(controller, &lever.resource)?)));
+    let reading = settings.map(|(resource, id)| async move {
+        let found = throughput::read(&controller.azure.arm_observed, &id).await;
+        let facts = found.map(|found| ThroughputFacts {
+            read_at: now,
+            maximum: found.maximum,
+            instant: found.instant,
+        });
+        (resource.clone(), facts)
+    });
+    join_all(reading).await
 }
 
 fn signal(region: &RegionName, source: &str, verdict: Verdict, observed_at: Timestamp) -> Signal {

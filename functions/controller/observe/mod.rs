@@ -52,7 +52,8 @@ const CONTROL_PLANE_BUDGET: Duration = Duration::from_secs(6);
 const RUN_EVERY: Duration = Duration::from_secs(10);
 
 const _: () = assert!(
-    DISCOVERY_PATIENCE.as_secs() + CONTROL_PLANE_BUDGET.as_secs() < RUN_EVERY.as_secs(),
+    DISCOVERY_PATIENCE.as_secs() + CONTROL_PLANE_BUDGET.as_secs() < RUN_EVERY.as_secs()
+        && DISCOVERY_PATIENCE.as_secs() + quota::BUDGET.as_secs() < RUN_EVERY.as_secs(),
     "a run whose control plane hangs ends before the next one is due"
 );
 
@@ -101,6 +102,11 @@ impl Every {
         }
         due
     }
+
+    /// It took too long: the next run tries again.
+    fn is_due_again(&self) {
+        self.0.store(0, Ordering::SeqCst);
+    }
 }
 
 /// What a run has gathered so far.
@@ -113,7 +119,7 @@ struct Run {
 impl Run {
     /// Both in one: no two parts of a run read the same.
     fn with(mut self, other: Self) -> Self {
-        let Facts { topology, origins, capacity, quota, throughput, load, gated_view, unreadable } =
+        let Facts { topology, origins, capacity, quota, throughput, load, demand, gated_view, unreadable } =
             other.facts;
         self.signals.extend(other.signals);
         self.facts.topology = self.facts.topology.or(topology);
@@ -122,6 +128,7 @@ impl Run {
         self.facts.quota.extend(quota);
         self.facts.throughput.extend(throughput);
         self.facts.load.extend(load);
+        self.facts.demand.extend(demand);
         self.facts.gated_view.extend(gated_view);
         self.facts.unreadable.extend(unreadable);
         self
@@ -162,23 +169,37 @@ pub async fn observe_stamps(controller: &Controller) -> Result<usize, Controller
         Some(found) => (found, None),
         None => (Discovered { stamps: known, run: Run::default() }, Some(discovery)),
     };
-    let stamps = found.stamps;
-    let probing = pin!(direct::probe(controller, &stamps, state, now));
-    let mut reading = pin!(control_plane(controller, &stamps, state, now, late));
-    let (probes, read) = match select(probing, reading.as_mut()).await {
-        Either::Left((probes, _)) => (probes, timeout(CONTROL_PLANE_PATIENCE, reading.as_mut()).await.ok()),
-        Either::Right((read, probing)) => (probing.await, Some(read)),
+    let Discovered { stamps, run } = found;
+    let stamps = stamps.as_slice();
+    let evidence = async {
+        let probing = pin!(direct::probe(controller, stamps, state, now));
+        let mut reading = pin!(control_plane(controller, stamps, state, now, late));
+        let (probes, read) = match select(probing, reading.as_mut()).await {
+            Either::Left((probes, _)) => {
+                (probes, timeout(CONTROL_PLANE_PATIENCE, reading.as_mut()).await.ok())
+            }
+            Either::Right((read, probing)) => (probing.await, Some(read)),
+        };
+        let Some(read) = read else {
+            let written = append(controller, "stamps", run.with(probes), now).await?;
+            return Ok(written + append(controller, "control-plane", reading.await, now).await?);
+        };
+        append(controller, "stamps", run.with(probes).with(read), now).await
     };
-    let Some(read) = read else {
-        let written = append(controller, "stamps", found.run.with(probes), now).await?;
-        return Ok(written + append(controller, "control-plane", reading.await, now).await?);
+    let quotas = async {
+        if stamps.is_empty() || !controller.cadence.quota.is_due(now, QUOTA_EVERY) {
+            return Ok(0);
+        }
+        let quotas = quota::read(controller, stamps, now).await;
+        if quotas.facts.unreadable.iter().any(|what| what == quota::ALL) {
+            controller.cadence.quota.is_due_again();
+        }
+        append(controller, "quotas", quotas, now).await
     };
-    let written = append(controller, "stamps", found.run.with(probes).with(read), now).await?;
-    if stamps.is_empty() || !controller.cadence.quota.is_due(now, QUOTA_EVERY) {
-        return Ok(written);
-    }
-    let quotas = quota::read(controller, &stamps, now).await;
-    Ok(written + append(controller, "quotas", quotas, now).await?)
+    // Beside the rest, so that a stamp and a provider of quotas that both hang do not make a run longer than its turn.
+    let (evidence, quotas): (Result<_, ControllerError>, Result<_, ControllerError>) =
+        tokio::join!(evidence, quotas);
+    Ok(evidence? + quotas?)
 }
 
 /// The stamps to look at, and what is to be said of the discovery.

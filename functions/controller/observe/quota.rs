@@ -15,8 +15,11 @@ use futures_util::future::join_all;
 use super::Run;
 use crate::controller::Controller;
 
-/// The longest that all of it may take: the probes of the stamps come every 10 s and wait for it.
-const BUDGET: Duration = Duration::from_secs(5);
+/// The longest that all of it may take: it is read beside the probes of the stamps, which come every 10 s.
+pub(super) const BUDGET: Duration = Duration::from_secs(5);
+
+/// What could not be read when all of it took too long.
+pub(super) const ALL: &str = "quotas";
 
 /// Why a quota could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +54,7 @@ type Known = BTreeMap<String, Vec<Quota>>;
 pub(super) async fn read(controller: &Controller, stamps: &[StampFacts], now: Timestamp) -> Run {
     let mut run = Run::default();
     if tokio::time::timeout(BUDGET, gather(controller, stamps, now, &mut run)).await.is_err() {
-        run.unreadable("quotas", &QuotaError::TooSlow);
+        run.unreadable(ALL, &QuotaError::TooSlow);
     }
     run
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use adapters::azure::arm::ResourceId;
 use adapters::azure::metrics::{self, Aggregation, MetricSeries, MetricsQuery};
 use domain::facts::StampFacts;
-use domain::state::WorkloadState;
+use domain::state::{LoadSample, WorkloadState};
 use domain::{EvidenceClass, Measure, Scope, Signal, StampId, Standing, Timestamp, Verdict};
 
 use super::Run;
@@ -50,7 +50,11 @@ pub(super) async fn read(
     }
     let requests = query(&["OriginRequestCount"], Aggregation::Total, &["Origin", "HttpStatusGroup"]);
     match metrics::read(&controller.azure.arm_observed, &profile, &requests).await {
-        Ok(series) => run.signals.extend(traffic_signals(&series, stamps, state)),
+        Ok(series) => {
+            let counts = by_minute(&series, stamps);
+            run.facts.demand.extend(demand(&counts, state));
+            run.signals.extend(traffic_signals(counts, state));
+        }
         Err(error) => run.unreadable("origin request metric", &error),
     }
 }
@@ -127,13 +131,12 @@ fn edge_signals(
     signals
 }
 
+/// Requests of each stamp in each minute, and how many of them failed.
+type Counts = BTreeMap<(StampId, Timestamp), Measure>;
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "request counts of one minute")]
-fn traffic_signals(
-    series: &[MetricSeries],
-    stamps: &[StampFacts],
-    state: Option<&WorkloadState>,
-) -> Vec<Signal> {
-    let mut counts: BTreeMap<(StampId, Timestamp), Measure> = BTreeMap::new();
+fn by_minute(series: &[MetricSeries], stamps: &[StampFacts]) -> Counts {
+    let mut counts = Counts::new();
     for one in series {
         let Some(stamp) = stamp_of(one, stamps) else { continue };
         let group = one.dimensions.get("httpstatusgroup").map_or("", String::as_str);
@@ -146,6 +149,27 @@ fn traffic_signals(
             sum.failed += if failed { count.max(0.0).round() as u64 } else { 0 };
         }
     }
+    counts
+}
+
+/// The newest minute of each stamp that is known and does not tell its own load: an application may tell none, and the demand
+/// that moves when its region is lost must be known all the same.
+fn demand(counts: &Counts, state: Option<&WorkloadState>) -> BTreeMap<StampId, LoadSample> {
+    let tells_none = |stamp: &StampId| {
+        state.is_some_and(|state| state.cases.contains_key(stamp) && !state.load.contains_key(stamp))
+    };
+    counts
+        .iter()
+        .filter(|((stamp, _), _)| tells_none(stamp))
+        .map(|((stamp, minute), measure)| {
+            #[expect(clippy::cast_precision_loss, reason = "request counts of one minute")]
+            let rps = measure.total as f64 / 60.0;
+            (stamp.clone(), LoadSample { at: *minute + HALF_MINUTE, rps })
+        })
+        .collect()
+}
+
+fn traffic_signals(counts: Counts, state: Option<&WorkloadState>) -> Vec<Signal> {
     counts
         .into_iter()
         .filter(|(_, measure)| measure.total >= REQUESTS_MIN)

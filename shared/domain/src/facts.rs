@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::state::LoadSample;
 use crate::throughput::ThroughputFacts;
 use crate::{RegionName, StampId, Timestamp};
 
@@ -29,6 +30,9 @@ pub struct Facts {
     /// What the stamp says of its own load, by stamp.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub load: BTreeMap<StampId, LoadFacts>,
+    /// What the edge counted for a stamp that does not tell its own load, by stamp: its newest minute.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub demand: BTreeMap<StampId, LoadSample>,
     /// What the gated view answered to our own request, by stamp.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gated_view: BTreeMap<StampId, GatedView>,

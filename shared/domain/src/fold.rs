@@ -1,6 +1,6 @@
 //! Inbox items into the state: evidence, facts, outcomes, orders. Folding decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -265,13 +265,15 @@ fn take_facts(
     for (stamp, load) in &facts.load {
         if newer(state.load.get(stamp).map(|old| old.observed_at), load.observed_at) {
             state.load.insert(stamp.clone(), load.clone());
-            if state.cases.contains_key(stamp) {
-                let samples = Arc::make_mut(&mut state.load_samples).entry(stamp.clone()).or_default();
-                if samples.len() == LOAD_SAMPLES_MAX {
-                    samples.pop_front();
-                }
-                samples.push_back(LoadSample { at: load.observed_at, rps: load.requests_per_second });
-            }
+            let sample = LoadSample { at: load.observed_at, rps: load.requests_per_second };
+            take_load(state, stamp, sample);
+        }
+    }
+    for (stamp, sample) in &facts.demand {
+        let latest = state.load_samples.get(stamp).and_then(VecDeque::back);
+        // A stamp that ever told its own load is believed alone: the edge's count is minutes older.
+        if !state.load.contains_key(stamp) && latest.is_none_or(|latest| sample.at > latest.at) {
+            take_load(state, stamp, *sample);
         }
     }
     take_unreadable(state, &facts.unreadable, at);
@@ -280,6 +282,17 @@ fn take_facts(
         notes.extend(quota::learn(state, policy));
     }
     notes
+}
+
+fn take_load(state: &mut WorkloadState, stamp: &StampId, sample: LoadSample) {
+    if !state.cases.contains_key(stamp) {
+        return;
+    }
+    let samples = Arc::make_mut(&mut state.load_samples).entry(stamp.clone()).or_default();
+    if samples.len() == LOAD_SAMPLES_MAX {
+        samples.pop_front();
+    }
+    samples.push_back(sample);
 }
 
 /// What could not be read is a finding of its own. It is over when nobody has failed to read it for some runs: no run says of

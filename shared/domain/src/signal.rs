@@ -133,6 +133,9 @@ pub const NOTE_CHARS_MAX: usize = 200;
 
 /// Cuts text from outside to `NOTE_CHARS_MAX` characters and takes control characters out.
 pub fn note(text: &str) -> String {
+    if text.len() <= NOTE_CHARS_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(NOTE_CHARS_MAX).collect()
 }
 

@@ -1,7 +1,10 @@
 //! How many events an ingest function takes per second of one core, beside a bare route that only parses, and beside handlers
 //! in Node and Python that do the same normalisation (`tests/bench`).
 //!
-//! `cargo run --release -p tests --bin ingest_bench`. Prints; judges nothing. Every event is a new one.
+//! `cargo run --release -p tests --bin ingest_bench [-- SERVER..]`, all of them or some of `bare`, `memory`, `durable`,
+//! `handler.mjs`, `handler.py`. Prints; judges nothing. Every event is a new one. The servers take turns, so that what
+//! else runs on the machine meets all of them; each has one thread. The bare route and ours have the allocator of the
+//! packaged program.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,6 +25,9 @@ use tests::conformance::fixtures::TempDir;
 use tests::fixtures;
 use tokio::net::TcpListener;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What this process is to be.
 const SERVER: &str = "CORDON_BENCH_SERVER";
 
@@ -33,7 +39,7 @@ const EVENTS: u64 = 40_000;
 const EVENTS_DURABLE: u64 = 4_000;
 
 /// Measurements of each; the median is printed.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 
 /// Text in the payloads that a number replaces, so that each event is a new one.
 const MARK: &str = "EVENT-NUMBER";
@@ -67,35 +73,47 @@ async fn main() {
 async fn measure() {
     let own = std::env::current_exe().expect("find this executable");
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench");
+    let only: Vec<String> = std::env::args().skip(1).collect();
+    let servers = [
+        ("bare axum, parses only", own.as_path(), "bare"),
+        ("cordon, ledger in memory", &own, "memory"),
+        ("cordon, each event durable first", &own, "durable"),
+        ("node", Path::new("node"), "handler.mjs"),
+        ("python", Path::new("python3"), "handler.py"),
+    ];
+    let servers: Vec<_> = servers
+        .into_iter()
+        .filter(|(.., argument)| only.is_empty() || only.iter().any(|wanted| wanted == argument))
+        .collect();
     println!("| payload | server | requests per second of one core | beside the bare route |");
     println!("| --- | --- | --- | --- |");
     for (payload, name) in
         [(Payload::ProbeLog, "probe log batch"), (Payload::ServiceHealth, "Service Health alert")]
     {
-        let mut bare = None;
-        for (server, program, argument) in [
-            ("bare axum, parses only", own.as_path(), "bare"),
-            ("cordon, ledger in memory", &own, "memory"),
-            ("cordon, each event durable first", &own, "durable"),
-            ("node", Path::new("node"), "handler.mjs"),
-            ("python", Path::new("python3"), "handler.py"),
-        ] {
-            let mut rates = Vec::new();
-            for _ in 0..ROUNDS {
+        let mut rates = vec![Vec::new(); servers.len()];
+        for _ in 0..ROUNDS {
+            for ((_, program, argument), rates) in servers.iter().zip(&mut rates) {
                 let mut command = Command::new(program);
-                if program == own {
+                if *program == own {
                     command.env(SERVER, argument);
                 } else {
                     command.arg(scripts.join(argument));
                 }
                 rates.push(rate(&mut command, payload, argument).await);
             }
-            rates.sort_by(f64::total_cmp);
-            let rate = rates[ROUNDS / 2];
-            let bare = *bare.get_or_insert(rate);
+        }
+        let bare = rates.first().map_or(f64::NAN, |rates| median(rates));
+        for ((server, ..), rates) in servers.iter().zip(&rates) {
+            let rate = median(rates);
             println!("| {name} | {server} | {rate:.0} | {:.0} % |", rate / bare * 100.0);
         }
     }
+}
+
+fn median(rates: &[f64]) -> f64 {
+    let mut rates = rates.to_vec();
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
 }
 
 async fn rate(command: &mut Command, payload: Payload, server: &str) -> f64 {

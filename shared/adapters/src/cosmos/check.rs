@@ -3,6 +3,7 @@
 //! One point read and one upsert of the asker's own document, through the SDK's own way from region to region: what an
 //! application of the same place would meet. Nothing here decides what an answer means for the stamp.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ const THROTTLED_RETRIES_MAX: u32 = 2;
 
 /// How long it waits for that in all: well within the second that a look has.
 const THROTTLED_WAIT: Duration = Duration::from_millis(400);
+
+/// What is left of a request's time when the SDK ends it: it says then what it met on its way, and we would not know.
+const TELLING: Duration = Duration::from_millis(100);
 
 /// Looks in a row without an answer, by one way, before a new client is made beside the old one: the SDK remembers for minutes
 /// which region it gave up.
@@ -174,7 +178,7 @@ impl CosmosCheck {
     }
 
     async fn read(&self, client: &ContainerClient, within: Duration) -> Answer {
-        let mut options = bounded(within, THROTTLED_RETRIES_MAX, THROTTLED_WAIT);
+        let mut options = bounded(within.saturating_sub(TELLING), THROTTLED_RETRIES_MAX, THROTTLED_WAIT);
         // Else a write that another region took would bind the read to that region.
         options.read_consistency_strategy = Some(ReadConsistencyStrategy::Eventual);
         let options = ItemReadOptions::default().with_operation_options(options);
@@ -193,7 +197,7 @@ impl CosmosCheck {
     async fn write(&self, client: &ContainerClient, now: Timestamp, within: Duration) -> Answer {
         let Inner { id, stamp, .. } = &*self.0;
         let mark = Mark { id, stamp: stamp.as_str(), written_at: now.to_string(), ttl: TTL_S };
-        let options = bounded(within, THROTTLED_RETRIES_MAX, THROTTLED_WAIT);
+        let options = bounded(within.saturating_sub(TELLING), THROTTLED_RETRIES_MAX, THROTTLED_WAIT);
         let options = ItemWriteOptions::default().with_operation_options(options);
         match tokio::time::timeout(within, client.upsert_item(id.clone(), id, &mark, Some(options))).await {
             Err(_) => Answer::Late,
@@ -218,7 +222,7 @@ fn judge(error: &CosmosError) -> Answer {
     let status = error.status();
     match u16::from(status.status_code()) {
         429 => Answer::Throttled,
-        408 => Answer::Late,
+        408 => forbidden_on_the_way(error).map_or(Answer::Late, Answer::Failed),
         // "Not the write region" and "no account here" are the region's, not a missing right of ours.
         403 if status.is_write_forbidden() || status.is_database_account_not_found() => {
             Answer::Failed(told(error))
@@ -226,6 +230,19 @@ fn judge(error: &CosmosError) -> Answer {
         410 | 449 | 500.. => Answer::Failed(told(error)),
         _ => Answer::Refused(told(error)),
     }
+}
+
+/// That the account takes no writes where it was asked. The SDK goes on to ask from region to region until its time is up, so
+/// that a write which every region forbids comes out as "no answer".
+fn forbidden_on_the_way(error: &CosmosError) -> Option<String> {
+    let requests = error.diagnostics()?.requests();
+    let forbidding: BTreeSet<&str> = requests
+        .iter()
+        .filter(|request| request.status().is_write_forbidden())
+        .map(|request| request.region().map_or("a region that has no name", |region| region.as_str()))
+        .collect();
+    let regions = forbidding.into_iter().collect::<Vec<_>>().join(", ");
+    (!regions.is_empty()).then(|| format!("answered: writes are forbidden (403/3) by {regions}"))
 }
 
 /// The SDK lists regions in the order in which they were asked: the last one answered.

@@ -1,6 +1,7 @@
 //! The ledger in memory.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -31,8 +32,9 @@ struct Partition {
     state: Option<WorkloadState>,
     steps: BTreeMap<StepId, StoredStep>,
     inbox: BTreeMap<InboxKey, InboxItem>,
-    waiting: BTreeMap<ItemId, InboxKey>,
-    consumed: BTreeMap<ItemId, Timestamp>,
+    // Asked for by name alone, for every event that comes in.
+    waiting: HashMap<ItemId, InboxKey>,
+    consumed: HashMap<ItemId, Timestamp>,
     audit: BTreeMap<u64, AuditRecord>,
 }
 
@@ -150,11 +152,11 @@ impl Ledger for MemoryLedger {
 impl Partition {
     /// Whether the item was new.
     fn take_in(&mut self, item: &InboxItem) -> bool {
-        if self.waiting.contains_key(&item.id) || self.consumed.contains_key(&item.id) {
+        if self.consumed.contains_key(&item.id) {
             return false;
         }
-        let key = InboxKey::of(item);
-        self.waiting.insert(item.id.clone(), key.clone());
+        let Entry::Vacant(place) = self.waiting.entry(item.id.clone()) else { return false };
+        let key = place.insert(InboxKey::of(item)).clone();
         self.inbox.insert(key, item.clone());
         true
     }

@@ -7,8 +7,8 @@ use domain::audit::AuditRecord;
 use domain::gate::GATE_SCHEMA;
 use domain::state::{STATE_SCHEMA, WorkloadState};
 use domain::{
-    CONSUMED_MAX, GateDocument, Generation, InboxItem, ItemId, OperationId, StampId, Step, StepId,
-    StoredStep, Timestamp, Transition,
+    CONSUMED_MAX, GateDocument, Generation, InboxItem, ItemBody, ItemId, Measure, OperationId, Signal,
+    StampId, Step, StepId, StoredStep, Timestamp, Transition,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,9 @@ pub const GATE_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest stamp id that can name a gate, so that its file name fits on every file system with room for a suffix.
 const STAMP_CHARS_MAX: usize = 63;
+
+/// The year 10000, whose times have no text that can be read.
+const PLAIN_UNTIL_MS: i64 = 253_402_300_800_000;
 
 const _: () = assert!(CONSUMED_MAX + 2 < COMMIT_OPERATIONS_MAX, "a full drain leaves room for steps");
 const _: () = assert!(DOCUMENT_BYTES_MAX <= COMMIT_BYTES_MAX, "one document fits into a commit");
@@ -219,11 +222,44 @@ pub(crate) fn prepare_claim(expected: &StoredStep, step: &Step) -> Result<(Store
     Ok((stored, document))
 }
 
-/// Checks and encodes an inbox item.
+/// Checks and encodes an inbox item. An event from outside, of which a sender may send thousands a second, is not read back to
+/// prove that it can be, where nothing is in it that could keep it from that.
 pub(crate) fn prepare_item(item: &InboxItem) -> Result<Vec<u8>, StoreError> {
-    let document = encode(LEDGER, "inbox item", ITEM_SCHEMA, item)?;
+    let document = if is_plain(item) {
+        write(LEDGER, "inbox item", ITEM_SCHEMA, item)?
+    } else {
+        encode(LEDGER, "inbox item", ITEM_SCHEMA, item)?
+    };
     check_size(LEDGER, "inbox item", bytes_as_string(&document), DOCUMENT_BYTES_MAX)?;
     Ok(document)
+}
+
+/// Whether an item is made of texts, names, whole numbers and times of four-digit years alone, which JSON gives back as they
+/// were. A command, an outcome and an observer's facts, where there are other numbers, are none.
+fn is_plain(item: &InboxItem) -> bool {
+    let usual = |at: Timestamp| (0..PLAIN_UNTIL_MS).contains(&at.as_millis());
+    let signals = match &item.body {
+        ItemBody::Observed { signals, facts } if facts.is_empty() => signals.as_slice(),
+        ItemBody::Refused { .. } => &[],
+        ItemBody::Observed { .. } | ItemBody::Command { .. } | ItemBody::Outcome { .. } => return false,
+    };
+    usual(item.event_at)
+        && usual(item.received_at)
+        && signals.iter().all(|signal| {
+            // All of them by name, so that a new field is thought of here.
+            let Signal {
+                scope: _,
+                class: _,
+                source: _,
+                verdict: _,
+                observed_at,
+                standing: _,
+                failure: _,
+                measure: None | Some(Measure { failed: _, total: _ }),
+                note: _,
+            } = signal;
+            usual(*observed_at)
+        })
 }
 
 /// Checks that a record is sealed, and encodes it for the append-only copy.
@@ -289,9 +325,19 @@ pub(crate) fn encode<T>(
 where
     T: Serialize + DeserializeOwned + PartialEq,
 {
-    let text = serde_json::to_vec(&Written { schema, body }).map_err(|_| unwritable(store, what))?;
+    let text = write(store, what, schema, body)?;
     let same = serde_json::from_slice::<Read<T>>(&text).is_ok_and(|read| read.body == *body);
     if same { Ok(text) } else { Err(unwritable(store, what)) }
+}
+
+/// Writes a document in its envelope.
+fn write<T: Serialize>(
+    store: &'static str,
+    what: &'static str,
+    schema: u32,
+    body: &T,
+) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(&Written { schema, body }).map_err(|_| unwritable(store, what))
 }
 
 /// Reads a document from its envelope, its schema first: a newer one is never guessed at.
@@ -464,4 +510,59 @@ fn refused(store: &'static str, reason: String) -> StoreError {
 fn unwritable(store: &'static str, what: &str) -> StoreError {
     let why = "could not be read back: a number that is not finite, or a time out of range";
     refused(store, format!("{what} that {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{EvidenceClass, FailureKind, Refusal, RefusalCode, Scope, Standing, Verdict};
+
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn event(event_at: Timestamp, body: ItemBody) -> InboxItem {
+        InboxItem { id: ItemId::new("probe-log:\"\\\u{0}\u{2028}é"), event_at, received_at: at(0), body }
+    }
+
+    fn observed(observed_at: Timestamp) -> ItemBody {
+        let signal = Signal {
+            scope: Scope::Stamp(StampId::new("\n\u{1f}\u{7f}")),
+            class: EvidenceClass::Edge,
+            source: String::new(),
+            verdict: Verdict::Unhealthy,
+            observed_at,
+            standing: Standing::Sample,
+            failure: Some(FailureKind::Dns),
+            measure: Some(Measure { failed: u64::MAX, total: 0 }),
+            note: "\"\\/\u{fffd}\u{10ffff}".to_owned(),
+        };
+        ItemBody::Observed { signals: vec![signal], facts: Default::default() }
+    }
+
+    #[test]
+    fn what_is_not_read_back_could_have_been() {
+        let refusal =
+            Refusal { code: RefusalCode::Malformed, source: "\u{8}".to_owned(), note: "\u{e000}".to_owned() };
+        for item in [
+            event(at(PLAIN_UNTIL_MS - 1), observed(at(0))),
+            event(at(1), observed(at(PLAIN_UNTIL_MS - 1))),
+            event(at(0), ItemBody::Refused { refusal }),
+        ] {
+            assert!(is_plain(&item));
+            let written = prepare_item(&item).unwrap();
+            let proven = encode(LEDGER, "inbox item", ITEM_SCHEMA, &item);
+            assert_eq!(written, proven.unwrap());
+        }
+    }
+
+    #[test]
+    fn a_time_that_nobody_could_read_again_is_refused_wherever_it_stands() {
+        for beyond in [at(i64::MAX), at(i64::MIN)] {
+            for item in [event(beyond, observed(at(0))), event(at(0), observed(beyond))] {
+                assert!(matches!(prepare_item(&item), Err(StoreError::Refused { .. })), "{item:?}");
+            }
+        }
+    }
 }
