@@ -145,7 +145,7 @@ fn judge_sample(track: &mut Track, signal: &Signal, policy: &Policy) -> (Verdict
     let span = if signal.class == EvidenceClass::Direct {
         policy.evidence.direct_span.get()
     } else {
-        std::time::Duration::ZERO
+        Duration::ZERO
     };
     track.measures.retain(|old| signal.observed_at.since(old.at) < span);
     if track.measures.len() == MEASURES_MAX {
@@ -170,7 +170,7 @@ fn judge_sample(track: &mut Track, signal: &Signal, policy: &Policy) -> (Verdict
 }
 
 /// Extends a run, or starts the next one. A sample older than the run's newest can only extend it backwards.
-fn extend(run: &mut Run, verdict: Verdict, at: Timestamp, loss: Loss, gap_max: std::time::Duration) {
+fn extend(run: &mut Run, verdict: Verdict, at: Timestamp, loss: Loss, gap_max: Duration) {
     let total = loss == Loss::Total;
     let bad = is_bad(verdict);
     let gap = run.count > 0 && at.since(run.last_seen) > gap_max;
