@@ -55,7 +55,7 @@ pub fn plan(decision: &Decision, situation: &Situation, policy: &Policy, generat
         wanted.extend(origin_wanted(stamp, case, situation));
         wanted.extend(floor_wanted(stamp, case, decision, situation, policy));
     }
-    one_origin_at_a_time(&mut wanted);
+    one_origin_at_a_time(&mut wanted, situation);
     let of_databases = throughput::wanted(decision, situation, policy);
     wanted.extend(of_databases.into_iter().map(|(effect, purpose)| Wanted { effect, purpose }));
     let as_of = situation.state.as_of;
@@ -286,9 +286,13 @@ fn origin_turn(steps: &[StoredStep]) -> Option<&StampId> {
         .map(|step| step.effect.stamp())
 }
 
-/// Of several origins to change the first has its turn; what returns goes before what leaves.
-fn one_origin_at_a_time(wanted: &mut Vec<Wanted>) {
-    let is_origin = |wanted: &Wanted| matches!(wanted.effect, Effect::SetOrigin { .. });
+/// Of several origins to change the first has its turn; what returns goes before what leaves. Nobody waits for one that failed
+/// lately, of which no step is made for a while.
+fn one_origin_at_a_time(wanted: &mut Vec<Wanted>, situation: &Situation) {
+    let is_origin = |wanted: &Wanted| {
+        matches!(wanted.effect, Effect::SetOrigin { .. })
+            && !failed_lately(&situation.steps, &wanted.effect, situation.state.as_of)
+    };
     let first = |purpose: Purpose| wanted.iter().position(|one| is_origin(one) && one.purpose == purpose);
     let turn = first(Purpose::Return).or_else(|| first(Purpose::Removal));
     let mut place = 0..;

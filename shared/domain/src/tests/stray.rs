@@ -241,6 +241,14 @@ fn of_two_origins_to_change_one_has_its_turn_and_keeps_it() {
     situation.steps.extend(first.into_iter().map(|step| StoredStep { version: 1, step }));
     let second = planned(&situation);
     assert_eq!((origins(&second.created), second.changed.len()), (0, 0), "{second:?}");
+    // One that has just failed is not planned anew for a while, and nobody waits for it.
+    let mut failed = situation.clone();
+    let ended = failed.steps.last_mut().expect("just planned");
+    let (at, code, detail) = (failed.state.as_of, crate::FailureCode::Rejected, String::new());
+    ended.step.status = StepStatus::Failed { at, code, detail };
+    let instead = planned(&failed).created;
+    assert_eq!(origins(&instead), 1, "{instead:?}");
+    assert_ne!(instead[0].effect.stamp(), failed.steps[0].step.effect.stamp());
     // Two that an earlier version planned at once: the older of them has the turn.
     let mut other = situation.steps.last().expect("just planned").clone();
     other.step.id = StepId::new("9.9-1");
