@@ -7,8 +7,6 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
-use super::quick;
-
 /// How often a string that contains JSON is opened. The host wraps at most twice; a third time is for extensions that
 /// wrap once more. A bound, so that a hostile payload cannot make us dig for ever.
 const UNWRAPS_MAX: usize = 3;
@@ -41,7 +39,7 @@ impl<'a> Json<'a> {
     /// # Errors
     /// When it is no JSON.
     pub fn read(text: &'a str) -> Result<Self, serde_json::Error> {
-        quick::read(text).map_or_else(|| serde_json::from_str(text), Ok)
+        serde_json::from_str(text)
     }
 
     /// Reads bytes.
@@ -319,7 +317,7 @@ impl<'de> Visitor<'de> for Anything {
 const FIELDS_FEW: usize = 24;
 
 /// Room for as many fields as most objects of Azure's telemetry have.
-pub(super) const FIELDS_USUAL: usize = 12;
+const FIELDS_USUAL: usize = 12;
 
 /// A name of a field, borrowed where it has no escape.
 struct Name<'a>(Cow<'a, str>);

@@ -8,7 +8,6 @@ mod error;
 mod http;
 pub mod ingest;
 mod json;
-mod quick;
 mod reply;
 mod router;
 
