@@ -207,7 +207,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Of fields as they came.
-    pub(super) fn new(mut fields: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
+    fn new(mut fields: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
         if !fields.is_sorted_by(|(one, _), (next, _)| one < next) {
             // The sort is stable, so that of equal names the last stays the last.
             fields.sort_by(|(one, _), (other, _)| one.cmp(other));
