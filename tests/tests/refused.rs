@@ -12,7 +12,7 @@ use axum::routing::get;
 use cordon::controller::{Azure, Controller, evaluate, observe_stamps};
 use domain::facts::{Facts, StampFacts};
 use domain::state::Topology;
-use domain::{EvidenceClass, InboxItem, ItemBody, Signal, StampId, Timestamp, Verdict};
+use domain::{EvidenceClass, InboxItem, ItemBody, Signal, StampId, Timestamp, Verdict, WorkloadId};
 use simulator::{Scenario, builtin};
 use tests::drills::{self, Run};
 use tests::{fakes, fixtures};
@@ -194,6 +194,17 @@ async fn an_arm_that_answers_costs_no_second_item() {
     assert!(facts.unreadable.contains(&"origins".to_owned()), "{facts:?}");
 }
 
+/// A run of discovery that finds the stamps that are known, so that the next evaluation has their cases. The workload.
+async fn rediscovered(controller: &Controller, ledger: &fakes::InboxLedger) -> WorkloadId {
+    let workload = controller.policy.workload.name.clone();
+    let stamps = ledger.load(&workload, 1).await.unwrap().state.unwrap().topology.stamps;
+    let facts = Facts { topology: Some(stamps.values().cloned().collect()), ..Facts::default() };
+    let body = ItemBody::Observed { signals: vec![], facts };
+    let found = InboxItem { id: "run:stamps:0".into(), event_at: NOW, received_at: NOW, body };
+    ledger.append(&workload, &[found]).await.unwrap();
+    workload
+}
+
 /// Minute metrics of Azure Monitor: two minutes of East US 2, one in four requests the clients' own mistake; nothing of
 /// anybody else.
 fn origin_requests(query: &str) -> serde_json::Value {
@@ -227,12 +238,7 @@ async fn the_edge_counts_the_demand_of_a_stamp_that_refuses_to_tell_its_load() {
         }
     });
     let (controller, ledger) = controller(fakes::azure_at(&serve(arm).await)).await;
-    let workload = controller.policy.workload.name.clone();
-    let stamps = ledger.load(&workload, 1).await.unwrap().state.unwrap().topology.stamps;
-    let facts = Facts { topology: Some(stamps.values().cloned().collect()), ..Facts::default() };
-    let body = ItemBody::Observed { signals: vec![], facts };
-    let found = InboxItem { id: "run:stamps:0".into(), event_at: NOW, received_at: NOW, body };
-    ledger.append(&workload, &[found]).await.unwrap();
+    let workload = rediscovered(&controller, &ledger).await;
     let clock = Arc::new(ManualClock::new(NOW));
     let controller = Controller { clock: clock.clone(), ..Arc::into_inner(controller).unwrap() };
     evaluate(&controller).await.unwrap();
@@ -257,12 +263,7 @@ async fn the_edge_counts_the_demand_of_a_stamp_that_refuses_to_tell_its_load() {
 #[tokio::test]
 async fn a_clock_that_is_set_back_ends_the_heartbeat() {
     let (controller, ledger) = controller(fakes::azure_out_of_reach()).await;
-    let workload = controller.policy.workload.name.clone();
-    let stamps = ledger.load(&workload, 1).await.unwrap().state.unwrap().topology.stamps;
-    let facts = Facts { topology: Some(stamps.values().cloned().collect()), ..Facts::default() };
-    let body = ItemBody::Observed { signals: vec![], facts };
-    let found = InboxItem { id: "run:stamps:0".into(), event_at: NOW, received_at: NOW, body };
-    ledger.append(&workload, &[found]).await.unwrap();
+    let workload = rediscovered(&controller, &ledger).await;
     let clock = Arc::new(ManualClock::new(NOW + Duration::from_secs(7_200)));
     let controller = Controller { clock: clock.clone(), ..Arc::into_inner(controller).unwrap() };
     observe_stamps(&controller).await.unwrap();
