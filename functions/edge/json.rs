@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Number, Value};
 
 /// How often a string that contains JSON is opened. The host wraps at most twice; a third time is for extensions that
@@ -130,52 +131,9 @@ impl<'a> Json<'a> {
 
     /// Appends its text, the names of each object sorted.
     pub fn write_to(&self, text: &mut Vec<u8>) {
-        match self {
-            Self::Null => text.extend_from_slice(b"null"),
-            Self::Bool(true) => text.extend_from_slice(b"true"),
-            Self::Bool(false) => text.extend_from_slice(b"false"),
-            // Writing to memory does not fail.
-            Self::Number(number) => _ = serde_json::to_writer(text, number),
-            Self::Text(string) => write_string(string, text),
-            Self::Array(elements) => {
-                text.push(b'[');
-                for (place, element) in elements.iter().enumerate() {
-                    if place > 0 {
-                        text.push(b',');
-                    }
-                    element.write_to(text);
-                }
-                text.push(b']');
-            }
-            Self::Object(fields) => {
-                text.push(b'{');
-                for (place, (name, value)) in fields.iter().enumerate() {
-                    if place > 0 {
-                        text.push(b',');
-                    }
-                    write_string(name, text);
-                    text.push(b':');
-                    value.write_to(text);
-                }
-                text.push(b'}');
-            }
-        }
+        // Writing to memory fails for a map with keys that are no strings, which this cannot have.
+        let _ = serde_json::to_writer(text, self);
     }
-}
-
-/// A string as JSON. Few have anything in them that must be escaped, and to look at all bytes at once is quicker than to ask of
-/// each.
-fn write_string(string: &str, text: &mut Vec<u8>) {
-    let escapes =
-        string.bytes().fold(false, |found, byte| found | (byte < 0x20) | (byte == b'"') | (byte == b'\\'));
-    if escapes {
-        // Writing to memory does not fail.
-        _ = serde_json::to_writer(text, string);
-        return;
-    }
-    text.push(b'"');
-    text.extend_from_slice(string.as_bytes());
-    text.push(b'"');
 }
 
 /// What a string contains, if that is an object, an array or a string again.
@@ -187,10 +145,6 @@ fn inside(text: &str) -> Option<Json<'_>> {
 impl<'a> Fields<'a> {
     /// A field by its exact name.
     pub fn get(&self, name: &str) -> Option<&Json<'a>> {
-        if self.0.len() <= FIELDS_FEW {
-            // Most names differ in length already, which is quicker to see than an order.
-            return self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value);
-        }
         let place = self.0.binary_search_by(|(known, _)| known.as_ref().cmp(name)).ok()?;
         Some(&self.0[place].1)
     }
@@ -206,7 +160,6 @@ impl<'a> Fields<'a> {
         self.0.iter().map(|(name, value)| (name.as_ref(), value))
     }
 
-    /// Of fields as they came.
     fn new(mut fields: Vec<(Cow<'a, str>, Json<'a>)>) -> Self {
         if !fields.is_sorted_by(|(one, _), (next, _)| one < next) {
             // The sort is stable, so that of equal names the last stays the last.
@@ -250,6 +203,25 @@ impl fmt::Display for Json<'_> {
         let mut text = Vec::new();
         self.write_to(&mut text);
         f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(flag) => serializer.serialize_bool(*flag),
+            Self::Number(number) => number.serialize(serializer),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Array(elements) => serializer.collect_seq(elements),
+            Self::Object(fields) => {
+                let mut map = serializer.serialize_map(Some(fields.0.len()))?;
+                for (name, value) in fields.iter() {
+                    map.serialize_entry(name, value)?;
+                }
+                map.end()
+            }
+        }
     }
 }
 
@@ -312,9 +284,6 @@ impl<'de> Visitor<'de> for Anything {
         Ok(Json::Object(Fields::new(read)))
     }
 }
-
-/// So few fields are gone through one by one to find one of them.
-const FIELDS_FEW: usize = 24;
 
 /// Room for as many fields as most objects of Azure's telemetry have.
 const FIELDS_USUAL: usize = 12;

@@ -88,11 +88,9 @@ pub fn azure_monitor(body: &Json<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
 /// Without scheme, port and path; its case does not matter.
 fn bare_host(text: &str) -> &str {
     let text = text.trim();
-    // Most have no scheme, and to look for one byte is quicker than for three.
-    let schemeless = !text.as_bytes().contains(&b'/');
-    let bare = if schemeless { text } else { text.split_once("://").map_or(text, |(_, rest)| rest) };
-    let end = bare.bytes().position(|byte| matches!(byte, b'/' | b':'));
-    bare[..end.unwrap_or(bare.len())].trim_end_matches('.')
+    let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let bare = bare.split('/').next().unwrap_or_default();
+    bare.split(':').next().unwrap_or_default().trim_end_matches('.')
 }
 
 /// A refusal's code and the line for its reader.

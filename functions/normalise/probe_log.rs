@@ -157,21 +157,10 @@ impl<'a> Bucket<'a> {
             results.insert(if status.is_empty() { result.to_string() } else { format!("{result} {status}") });
         }
         let most = KINDS.iter().zip(&kinds).rev().max_by_key(|(_, count)| **count).map(|(kind, _)| *kind);
-        let mut text = format!("{failed} edge locations: ");
-        for (place, pop) in self.pops.iter().take(POPS_NAMED_MAX).enumerate() {
-            text.push_str(if place > 0 { ", " } else { "" });
-            text.push_str(pop);
-        }
+        let named: Vec<&str> = self.pops.iter().take(POPS_NAMED_MAX).map(AsRef::as_ref).collect();
         let more = self.pops.len().saturating_sub(POPS_NAMED_MAX);
-        if more > 0 {
-            text.push_str(&format!(" and {more} more"));
-        }
-        text.push_str(" (");
-        for (place, result) in results.iter().enumerate() {
-            text.push_str(if place > 0 { ", " } else { "" });
-            text.push_str(result);
-        }
-        text.push(')');
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let results: Vec<String> = results.into_iter().collect();
         Signal {
             scope: Scope::Stamp(stamp),
             class: EvidenceClass::Edge,
@@ -182,7 +171,11 @@ impl<'a> Bucket<'a> {
             failure: most,
             // How many edge locations probe is in no record: those that failed are all there is.
             measure: Some(Measure { failed, total: failed }),
-            note: note(&text),
+            note: note(&format!(
+                "{failed} edge locations: {}{more} ({})",
+                named.join(", "),
+                results.join(", ")
+            )),
         }
     }
 }

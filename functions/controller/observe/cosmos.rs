@@ -8,6 +8,7 @@ use adapters::azure::cosmos_account::{Account, AccountLocation, LocationRole, Wr
 use adapters::azure::metrics::{self, Aggregation, MetricSeries, MetricsQuery};
 use adapters::azure::throughput::{self, ThroughputError};
 use adapters::azure::{ProvisioningState, cosmos_account};
+use domain::evidence::HALF_MINUTE;
 use domain::state::WorkloadState;
 use domain::throughput::ThroughputFacts;
 use domain::{EvidenceClass, FailureKind, Measure, RegionName, Scope, Signal, Standing, Timestamp, Verdict};
@@ -22,9 +23,6 @@ use crate::controller::throughput::setting;
 const SPAN: Duration = Duration::from_secs(6 * 60);
 /// A minute with fewer requests says nothing about a ratio.
 const REQUESTS_MIN: u64 = 20;
-/// A sample stands for the middle of its minute.
-const HALF_MINUTE: Duration = Duration::from_secs(30);
-
 /// Source of the account document within the class.
 const ACCOUNT: &str = "cosmos-account";
 /// Source of `TotalRequests` within the class.

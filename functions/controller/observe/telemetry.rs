@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use adapters::azure::arm::ResourceId;
 use adapters::azure::metrics::{self, Aggregation, MetricSeries, MetricsQuery};
+use domain::evidence::HALF_MINUTE;
 use domain::facts::StampFacts;
 use domain::state::{LoadSample, WorkloadState};
 use domain::{EvidenceClass, Measure, Scope, Signal, StampId, Standing, Timestamp, Verdict};
@@ -16,9 +17,6 @@ use crate::controller::Controller;
 const SPAN: Duration = Duration::from_secs(6 * 60);
 /// A minute with fewer requests says nothing about a ratio.
 const REQUESTS_MIN: u64 = 20;
-/// A sample stands for the middle of its minute.
-const HALF_MINUTE: Duration = Duration::from_secs(30);
-
 /// Source of `OriginHealthPercentage` within the class.
 const ORIGIN_HEALTH: &str = "origin-health";
 /// Source of `OriginRequestCount` within the class.

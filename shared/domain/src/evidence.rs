@@ -276,8 +276,8 @@ fn across_vantages(fresh: &[(&str, ClassView)]) -> ClassView {
     view
 }
 
-/// Azure Monitor counts by the minute.
-const METRIC_MINUTE: Duration = Duration::from_secs(60);
+/// Azure Monitor counts by the minute and names its beginning; what we take of it bears the time of its middle.
+pub const HALF_MINUTE: Duration = Duration::from_secs(30);
 
 /// What we caused is not evidence.
 fn mask(view: ClassView, class: EvidenceClass, case: &StampCase, origin: Option<EnabledState>) -> ClassView {
@@ -289,7 +289,7 @@ fn mask(view: ClassView, class: EvidenceClass, case: &StampCase, origin: Option<
     };
     // Telemetry of a stamp that was full arrives minutes after its relief; it must not be read as a new failure then. A
     // minute bears the time of its middle.
-    let relieved = case.overloaded_until.map(|at| at + METRIC_MINUTE / 2);
+    let relieved = case.overloaded_until.map(|at| at + HALF_MINUTE);
     let from = match class {
         EvidenceClass::Edge => case.edge_from.max(relieved),
         EvidenceClass::Traffic => case.traffic_from.max(relieved),
