@@ -263,7 +263,7 @@ async fn the_edge_counts_the_demand_of_a_stamp_that_refuses_to_tell_its_load() {
 #[tokio::test]
 async fn a_clock_that_is_set_back_ends_the_heartbeat() {
     let (controller, ledger) = controller(fakes::azure_out_of_reach()).await;
-    let workload = rediscovered(&controller, &ledger).await;
+    rediscovered(&controller, &ledger).await;
     let clock = Arc::new(ManualClock::new(NOW + Duration::from_secs(7_200)));
     let controller = Controller { clock: clock.clone(), ..Arc::into_inner(controller).unwrap() };
     observe_stamps(&controller).await.unwrap();
