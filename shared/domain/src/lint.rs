@@ -65,7 +65,7 @@ pub struct Finding {
 
 /// Checks a plan. Only what it would newly do is judged: maintenance of an effect already in force is never stopped.
 pub fn lint(plan: &Plan, decision: &Decision, situation: &Situation, policy: &Policy) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings = spacing(decision, situation, policy);
     for step in &plan.created {
         let mut found = |rule, text: &str| {
             findings.push(Finding {
@@ -233,7 +233,42 @@ fn survivors(stamp: &StampId, after: &crate::state::WorkloadState, policy: &Poli
     (own + moved, can)
 }
 
-/// S3, S6, S9 and the freeze: what forbids a removal now.
+/// S3: what is newly decided, whether the plan of this moment holds a step of it or not: a gray stamp's gate moves minutes
+/// later. Of two regions at once one must be approved.
+fn spacing(decision: &Decision, situation: &Situation, policy: &Policy) -> Vec<Finding> {
+    let state = &situation.state;
+    let before = |stamp: &StampId| state.cases.get(stamp);
+    let was_decided = |stamp: &StampId| before(stamp).is_some_and(|case| case.decided_at.is_some());
+    let unapproved = |stamp: &StampId| before(stamp).is_none_or(|case| case.approval.is_none());
+    let new = || {
+        let decided = decision.cases.iter().filter(|(_, case)| case.decided_at.is_some());
+        decided.map(|(stamp, _)| stamp).filter(|stamp| !was_decided(stamp) && unapproved(stamp))
+    };
+    let too_soon = state
+        .last_removal_at
+        .is_some_and(|last| state.as_of.since(last) < policy.velocity.one_region_per.get());
+    let objection = |stamp: &StampId| {
+        let aside = before(stamp).is_some_and(|case| case.overrides(Overridable::S3, state.as_of));
+        if state.cases.keys().any(|other| other != stamp && was_decided(other)) {
+            Some("another region is out already and nobody approved a second")
+        } else if new().any(|other| other != stamp) {
+            Some("two regions are to be taken out at once and nobody approved one of them")
+        } else {
+            (too_soon && !aside).then_some("the last region was taken out a moment ago")
+        }
+    };
+    let finding = |stamp: &StampId| {
+        Some(Finding {
+            rule: SafetyRule::S3,
+            stamp: stamp.clone(),
+            actuator: Actuator::Gate,
+            text: objection(stamp)?.to_owned(),
+        })
+    };
+    new().filter_map(finding).collect()
+}
+
+/// S6, S9 and the freeze: what forbids a removal now.
 fn pace(step: &Step, decision: &Decision, situation: &Situation, found: &mut Found<'_>) {
     let state = &situation.state;
     let stamp = step.effect.stamp();
@@ -241,12 +276,6 @@ fn pace(step: &Step, decision: &Decision, situation: &Situation, found: &mut Fou
         found(SafetyRule::S8, "the stamp has no case");
         return;
     };
-    let newly_decided = state.cases.get(stamp).is_none_or(|before| before.decided_at.is_none());
-    let another_out = state.cases.iter().any(|(other, case)| other != stamp && case.decided_at.is_some());
-    let approved = state.cases.get(stamp).is_some_and(|before| before.approval.is_some());
-    if newly_decided && another_out && !approved {
-        found(SafetyRule::S3, "another region is out already and nobody approved a second");
-    }
     if state.is_quiet_about(stamp) {
         found(SafetyRule::S6, "our own evidence had a gap a moment ago");
     }

@@ -439,7 +439,7 @@ fn settle_demand(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Asse
         let Some(samples) = state.load_samples.get(stamp) else { continue };
         let known = match symptom {
             Some(symptom) => capacity::demand_before(samples.iter().copied(), symptom),
-            None => samples.back().map(|sample| sample.rps),
+            None => capacity::demand_in_calm(samples, state.as_of),
         };
         case.demand_rps = known.unwrap_or(case.demand_rps);
     }

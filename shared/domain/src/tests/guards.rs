@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use crate::decide::{Action, HoldReason};
-use crate::lint::SafetyRule;
-use crate::state::{Freeze, FreezeCause, Stage};
-use crate::testing::{Direct, Executor, NO_GENERATION, Plane, Story, check, held};
+use crate::decide::{Action, HoldReason, Situation};
+use crate::judge::{Judgement, judge};
+use crate::lint::{SafetyRule, lint};
+use crate::overriding::{Overridable, Override};
+use crate::state::{Approval, Cause, Freeze, FreezeCause, Stage};
+use crate::testing::{Direct, Executor, NO_GENERATION, Plane, Story, TICK_S, check, held};
 use crate::{Actuator, Effect, EvidenceClass, GatePosition, Order, Purpose, StampId, Standing, StepStatus};
 
 const LOST: &str = "eastus2";
@@ -189,6 +191,72 @@ fn one_region_per_ten_minutes() {
     is_held(&story, LOST, HoldReason::Velocity);
     story.tick();
     assert!(matches!(story.action(LOST), Action::Cordon { .. }));
+}
+
+/// The evaluation that cordons `LOST` of three, not yet stored.
+fn about_to_cordon() -> (Story, Situation, Judgement) {
+    let story = |seconds| {
+        let mut story = Story::calm(3);
+        lose(&mut story, LOST);
+        story.run(seconds);
+        story
+    };
+    let takes = story(0).run_until(300, |story| matches!(story.action(LOST), Action::Cordon { .. }));
+    let mut story = story(takes - TICK_S);
+    story.now = story.now + Duration::from_secs(TICK_S);
+    let items = [story.observe()];
+    let situation = story.situation(&items);
+    let judgement = judge(&situation, &story.policy);
+    assert!(matches!(judgement.decision.rulings[&StampId::from(LOST)].action, Action::Cordon { .. }));
+    (story, situation, judgement)
+}
+
+/// The spacing that lint sees in a decision whose ruling forgot to ask.
+fn spacing_found(story: &Story, situation: &Situation, judgement: &Judgement) -> Vec<StampId> {
+    let found = lint(&judgement.plan, &judgement.decision, situation, &story.policy);
+    found.into_iter().filter(|finding| finding.rule == SafetyRule::S3).map(|finding| finding.stamp).collect()
+}
+
+#[test]
+fn lint_by_itself_spaces_the_removals() {
+    let (story, mut situation, judgement) = about_to_cordon();
+    assert_eq!(spacing_found(&story, &situation, &judgement), []);
+    let span = story.policy.velocity.one_region_per.get();
+    situation.state.last_removal_at = Some(story.now.before(span));
+    assert_eq!(spacing_found(&story, &situation, &judgement), []);
+    situation.state.last_removal_at = Some(story.now.before(span - Duration::from_secs(1)));
+    assert_eq!(spacing_found(&story, &situation, &judgement), [StampId::from(LOST)]);
+
+    let override_until = |until| Override {
+        by: "ada".into(),
+        reason: "drill".into(),
+        at: story.now,
+        until,
+        generation: situation.state.generation,
+    };
+    let lost = StampId::from(LOST);
+    let mut overridden = situation.clone();
+    let given = override_until(story.now + Duration::from_secs(1));
+    overridden.state.cases.get_mut(&lost).unwrap().overrides.insert(Overridable::S3, given);
+    assert_eq!(spacing_found(&story, &overridden, &judgement), []);
+    let mut approved = situation.clone();
+    let approval = Approval { by: "ada".into(), generation: situation.state.generation };
+    approved.state.cases.get_mut(&lost).unwrap().approval = Some(approval);
+    assert_eq!(spacing_found(&story, &approved, &judgement), []);
+}
+
+/// A gray region is decided on long before its gate moves; the plan of that moment holds no step of it.
+#[test]
+fn lint_by_itself_finds_two_regions_decided_at_once() {
+    let (story, situation, mut judgement) = about_to_cordon();
+    let other = StampId::from(OTHER);
+    let case = judgement.decision.cases.get_mut(&other).unwrap();
+    (case.stage, case.cause, case.decided_at) = (Stage::Evacuating, Some(Cause::Gray), Some(story.now));
+    assert_eq!(spacing_found(&story, &situation, &judgement), [other.clone(), LOST.into()]);
+    let mut approved = situation.clone();
+    let approval = Approval { by: "ada".into(), generation: situation.state.generation };
+    approved.state.cases.get_mut(&other).unwrap().approval = Some(approval);
+    assert_eq!(spacing_found(&story, &approved, &judgement), [], "one of them is the approved second");
 }
 
 #[test]

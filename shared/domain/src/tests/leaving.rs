@@ -6,7 +6,7 @@ use crate::assess::{Condition, Rule};
 use crate::decide::{Action, HoldReason, WaitReason};
 use crate::evidence::Discount;
 use crate::state::{Cause, Stage, WorkloadState};
-use crate::testing::{Direct, Story, check, held, shipped, waits};
+use crate::testing::{Direct, Story, TICK_S, check, held, shipped, waits};
 use crate::{Effect, EvidenceClass, GatePosition, Purpose, StampId, Standing, Verdict};
 
 const LOST: &str = "eastus2";
@@ -282,6 +282,56 @@ fn the_next_slice_goes_only_when_the_last_one_has_arrived_and_left_room() {
     story.scene(OTHER).load_rps = 425.0;
     story.tick();
     assert_eq!(story.case(LOST).gate, GatePosition::Slice(10), "{:?}", story.action(LOST));
+}
+
+/// Seed 90000427 of the simulation: Front Door took the clients of one region away, an evaluation that could not know yet took "no
+/// clients" for its demand, and we slept until no older sample was left. The region that its clients had filled was then
+/// taken out as gray: the other one was thought to have room for it.
+#[test]
+fn clients_that_front_door_took_away_unannounced_are_still_to_be_carried() {
+    let mut story = Story::calm(4);
+    story.scene("westus").load_rps = 0.0;
+    story.tick();
+    assert!((story.case("westus").demand_rps - 300.0).abs() < 1.0, "{}", story.case("westus").demand_rps);
+    story.scene("westus").edge = Some(100);
+    story.scene(LOST).direct = Direct::Errors(4);
+    story.scene(LOST).traffic = Some(20);
+    for filled in [LOST, OTHER, "westeurope"] {
+        story.scene(filled).load_rps = 400.0;
+    }
+    for _ in 0..40 {
+        story.now = story.now + Duration::from_secs(TICK_S);
+        let unread = story.observe();
+        story.inbox.push(unread);
+    }
+    story.run(60);
+    assert_eq!(story.case(LOST).stage, Stage::Evacuating, "{:?}", story.action(LOST));
+    assert_eq!(story.case(LOST).gate, GatePosition::Open, "1200 requests per second on eight instances");
+}
+
+#[test]
+fn the_demand_follows_the_load_of_three_minutes_ago() {
+    let mut story = Story::calm(2);
+    story.scene(OTHER).load_rps = 100.0;
+    story.run(180);
+    assert!((story.case(OTHER).demand_rps - 300.0).abs() < 1.0);
+    story.tick();
+    assert!((story.case(OTHER).demand_rps - 100.0).abs() < 1.0);
+}
+
+/// Seed 90000567 of the simulation: twelve instances of a survivor, slowed down by something, were full with what five carry by
+/// the policy, and were counted for twelve.
+#[test]
+fn a_survivor_that_says_it_is_full_has_no_room_however_many_instances_it_has() {
+    let mut story = gray();
+    story.scene(OTHER).ready = 12;
+    story.scene(OTHER).saturation = 0.9;
+    story.until(LOST, Stage::Evacuating, 400);
+    story.run(300);
+    assert_eq!(story.case(LOST).gate, GatePosition::Open, "{:?}", story.action(LOST));
+    story.scene(OTHER).saturation = 0.4;
+    story.tick();
+    assert_eq!(story.case(LOST).gate, GatePosition::Closed, "{:?}", story.action(LOST));
 }
 
 /// Seed 7000019 of the simulation: Front Door had dropped one region, whose direct probes were well, and its clients filled
