@@ -224,10 +224,14 @@ impl World<'_> {
         capacity::shares_without(self.state, &out, self.policy)
     }
 
-    /// Whether every survivor can carry its share now, with the 5 % of S2 on top. Where there is none, nothing is ready.
+    /// Whether every survivor can carry its share now, by its demand and beside what arrives there now, with the 5 % of S2 on
+    /// top. Where there is none, nothing is ready.
     pub(super) fn survivors_are_ready(&self, stamp: &StampId) -> bool {
         let shares = self.shares_without(stamp);
-        !shares.is_empty() && shares.values().all(Share::is_ready)
+        let still_here = f64::from(self.case(stamp).gate.percent()) / 100.0;
+        !shares.is_empty()
+            && shares.values().all(Share::is_ready)
+            && self.survivors_have_room(stamp, still_here)
     }
 
     /// Whether waiting can make them ready, as far as is known.
@@ -238,16 +242,26 @@ impl World<'_> {
     }
 
     /// Share of the stamp's load that the survivors can take now, beyond what they carry without it, with the 5 % of S2
-    /// on top: 0 to 1. None of them takes more than it can.
+    /// on top: 0 to 1. None of them takes more than it can. Until something was moved, what arrives there counts if it is more.
     pub(super) fn movable_share(&self, stamp: &StampId) -> f64 {
         let own = self.case(stamp).demand_rps;
         let shares = self.shares_without(stamp);
         let survivors: Vec<&StampId> = shares.keys().collect();
         let moved = BTreeMap::from([(stamp, own)]);
         let parts = capacity::spread(self.state, &moved, &survivors, self.policy);
+        let nothing_moved = self.case(stamp).gate == GatePosition::Open
+            && harm::moved_by_front_door(self.assessment(stamp)) <= 0.0;
+        let arrives = |survivor: &StampId| {
+            self.state
+                .load
+                .get(survivor)
+                .filter(|_| nothing_moved)
+                .map_or(0.0, |load| load.requests_per_second)
+        };
         let rooms = shares.iter().filter_map(|(survivor, share)| {
             let part = parts.get(survivor).copied().filter(|part| *part > 0.0)?;
-            Some((share.ready_rps / crate::lint::S2_MARGIN - (share.demand_rps - part)) / part)
+            let carries = (share.demand_rps - part).max(arrives(survivor));
+            Some((share.ready_rps / crate::lint::S2_MARGIN - carries) / part)
         });
         if own > 0.0 && !survivors.is_empty() { rooms.fold(1.0, f64::min).clamp(0.0, 1.0) } else { 0.0 }
     }

@@ -319,6 +319,22 @@ fn the_demand_follows_the_load_of_three_minutes_ago() {
     assert!((story.case(OTHER).demand_rps - 100.0).abs() < 1.0);
 }
 
+/// The demand is fixed at the first symptom. What comes to a survivor since then, from wherever, takes the same room.
+#[test]
+fn what_arrives_at_a_survivor_now_counts_beside_its_demand() {
+    let mut story = Story::calm(3);
+    story.scene(LOST).direct = Direct::Errors(4);
+    story.scene(LOST).traffic = Some(20);
+    story.scene(OTHER).load_rps = 568.0;
+    story.until(LOST, Stage::Evacuating, 400);
+    story.run(900);
+    assert_eq!(story.case(LOST).gate, GatePosition::Open, "{:?}", story.action(LOST));
+    assert_eq!(story.action(LOST), &held(HoldReason::CapacityShort));
+    story.scene(OTHER).load_rps = 300.0;
+    story.tick();
+    assert_eq!(story.case(LOST).gate, GatePosition::Closed, "{:?}", story.action(LOST));
+}
+
 /// Seed 90000567 of the simulation: twelve instances of a survivor, slowed down by something, were full with what five carry by
 /// the policy, and were counted for twelve.
 #[test]
