@@ -64,6 +64,12 @@ pub fn ready_rps(state: &WorkloadState, stamp: &StampId, policy: &Policy) -> Opt
     Some(load.map_or(by_policy, |load| by_policy.min(load.requests_per_second / load.saturation)))
 }
 
+/// Requests per second that arrive at a stamp; none when nobody saw it lately.
+pub fn arriving_rps(state: &WorkloadState, stamp: &StampId) -> Option<f64> {
+    let load = state.load.get(stamp)?;
+    (state.as_of.since(load.observed_at) <= LOAD_AGE_MAX).then_some(load.requests_per_second)
+}
+
 /// The demand of every stamp before the first symptom of anything, in requests per second.
 pub fn demand(state: &WorkloadState) -> BTreeMap<StampId, f64> {
     state.cases.iter().map(|(stamp, case)| (stamp.clone(), case.demand_rps)).collect()
@@ -263,11 +269,24 @@ pub fn demand_before(samples: impl Iterator<Item = LoadSample>, symptom: Timesta
     last.map(|last| if last < second * COLLAPSED { second } else { last })
 }
 
-/// The demand at a stamp of which nobody says anything bad: its load of some minutes ago, or the oldest that is known. What is
-/// newer may be a region that Front Door has just dropped, and its clients elsewhere; who then sleeps for minutes has no
-/// older sample left to learn from. (Simulation, seed 90000427.)
-pub fn demand_in_calm(samples: &VecDeque<LoadSample>, as_of: Timestamp) -> Option<f64> {
+/// The demand of each stamp while nobody says anything bad: its newest load, unless some region has just lost most of it. Front
+/// Door drops a region at once and tells minutes later; its clients are elsewhere by then, and who sleeps for minutes has no
+/// older sample left to learn from. Then it is what all of them had some minutes ago. One moment for all: what one has lost
+/// another has, and a sum of two moments counts it twice. (Simulation, seed 90000427.)
+pub fn demand_in_calm(
+    samples: &BTreeMap<StampId, VecDeque<LoadSample>>,
+    as_of: Timestamp,
+) -> BTreeMap<&StampId, f64> {
     let shown = as_of.before(SHOWN_WITHIN);
-    let settled = samples.iter().rfind(|sample| sample.at <= shown);
-    settled.or(samples.front()).map(|sample| sample.rps)
+    let loads = samples.iter().filter_map(|(stamp, samples)| {
+        let settled = samples.iter().rfind(|sample| sample.at <= shown).or(samples.front())?;
+        Some((stamp, settled.rps, samples.back()?.rps))
+    });
+    let loads: Vec<(&StampId, f64, f64)> = loads.collect();
+    let kept = |from: f64, to: f64| if from > 0.0 { to / from } else { 1.0 };
+    let since = loads.iter().map(|(_, then, now)| kept(*then, *now)).fold(1.0, f64::min);
+    let before = loads.iter().map(|(_, then, now)| kept(*now, *then)).fold(1.0, f64::min);
+    // A region that was empty then and is full now came back: what is now is the usual.
+    let went = since < COLLAPSED && since < before;
+    loads.into_iter().map(|(stamp, then, now)| (stamp, if went { then } else { now })).collect()
 }

@@ -374,8 +374,7 @@ fn slice(world: &World<'_>, mut case: StampCase, open_percent: u8) -> (StampCase
 /// nobody, so the first slice goes by the demand, and every other by what arrived at the survivors with the last one.
 fn next_slice_fits(world: &World<'_>, stamp: &StampId, case: &StampCase, open_percent: u8) -> bool {
     let Some(sliced_at) = case.sliced_at else { return true };
-    let more = f64::from(case.gate.percent().saturating_sub(open_percent)) / 100.0;
-    world.as_of().since(sliced_at) >= SLICE_ARRIVES && world.survivors_have_room(stamp, more)
+    world.as_of().since(sliced_at) >= SLICE_ARRIVES && world.survivors_have_room(stamp, open_percent)
 }
 
 /// A slice that brought more than the survivors can take is taken back as far as it fills them: there every request too

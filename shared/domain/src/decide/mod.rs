@@ -435,12 +435,15 @@ fn settle_demand(state: &mut WorkloadState, assessments: &BTreeMap<StampId, Asse
         return;
     }
     let symptom = assessments.values().filter_map(|assessment| bad_since(&assessment.condition)).min();
+    let samples = state.load_samples.clone();
+    let Some(symptom) = symptom else {
+        for (stamp, rps) in capacity::demand_in_calm(&samples, state.as_of) {
+            state.cases.entry(stamp.clone()).and_modify(|case| case.demand_rps = rps);
+        }
+        return;
+    };
     for (stamp, case) in &mut state.cases {
-        let Some(samples) = state.load_samples.get(stamp) else { continue };
-        let known = match symptom {
-            Some(symptom) => capacity::demand_before(samples.iter().copied(), symptom),
-            None => capacity::demand_in_calm(samples, state.as_of),
-        };
+        let known = samples.get(stamp).and_then(|all| capacity::demand_before(all.iter().copied(), symptom));
         case.demand_rps = known.unwrap_or(case.demand_rps);
     }
 }

@@ -22,6 +22,9 @@ const DOWN_AFTER: Duration = Duration::from_secs(10);
 /// Share of the edge locations' probes from which a stamp takes over nothing: most of its clients are elsewhere.
 const DROPPED_SHARE: f64 = 0.5;
 
+/// Share of its demand from which a stamp still has all of its load: what nobody moved swings a little.
+const ALL_HERE: f64 = 0.9;
+
 /// Chance below which a row of good probes is no luck.
 const LUCK: f64 = 0.05;
 
@@ -228,10 +231,7 @@ impl World<'_> {
     /// top. Where there is none, nothing is ready.
     pub(super) fn survivors_are_ready(&self, stamp: &StampId) -> bool {
         let shares = self.shares_without(stamp);
-        let still_here = f64::from(self.case(stamp).gate.percent()) / 100.0;
-        !shares.is_empty()
-            && shares.values().all(Share::is_ready)
-            && self.survivors_have_room(stamp, still_here)
+        !shares.is_empty() && shares.values().all(Share::is_ready) && self.survivors_have_room(stamp, 0)
     }
 
     /// Whether waiting can make them ready, as far as is known.
@@ -249,14 +249,11 @@ impl World<'_> {
         let survivors: Vec<&StampId> = shares.keys().collect();
         let moved = BTreeMap::from([(stamp, own)]);
         let parts = capacity::spread(self.state, &moved, &survivors, self.policy);
-        let nothing_moved = self.case(stamp).gate == GatePosition::Open
-            && harm::moved_by_front_door(self.assessment(stamp)) <= 0.0;
+        // What has moved already, by Front Door or by a slice of ours, would be counted twice.
+        let is_all_here =
+            self.case(stamp).gate == GatePosition::Open && self.load_left(stamp) >= own * ALL_HERE;
         let arrives = |survivor: &StampId| {
-            self.state
-                .load
-                .get(survivor)
-                .filter(|_| nothing_moved)
-                .map_or(0.0, |load| load.requests_per_second)
+            capacity::arriving_rps(self.state, survivor).filter(|_| is_all_here).unwrap_or(0.0)
         };
         let rooms = shares.iter().filter_map(|(survivor, share)| {
             let part = parts.get(survivor).copied().filter(|part| *part > 0.0)?;
@@ -266,18 +263,28 @@ impl World<'_> {
         if own > 0.0 && !survivors.is_empty() { rooms.fold(1.0, f64::min).clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    /// Whether the survivors have room for this share more of the stamp's load, 0 to 1, beside what arrives there now,
-    /// with the 5 % of S2 on top. What nobody sees has no room.
-    pub(super) fn survivors_have_room(&self, stamp: &StampId, more: f64) -> bool {
+    /// Requests per second of the stamp's load that have not moved yet: what arrives there, or, where nobody sees that, its
+    /// demand less what Front Door and the gate have taken away.
+    fn load_left(&self, stamp: &StampId) -> f64 {
+        let case = self.case(stamp);
         let stays = 1.0 - harm::moved_by_front_door(self.assessment(stamp));
-        let moved = BTreeMap::from([(stamp, self.case(stamp).demand_rps * more * stays)]);
+        let by_demand = case.demand_rps * stays * f64::from(case.gate.percent()) / 100.0;
+        capacity::arriving_rps(self.state, stamp).unwrap_or(by_demand)
+    }
+
+    /// Whether the survivors have room for what moves when the gate closes from where it is wanted now to `to_percent`, beside
+    /// what arrives there now, with the 5 % of S2 on top. What nobody sees has no room.
+    pub(super) fn survivors_have_room(&self, stamp: &StampId, to_percent: u8) -> bool {
+        let from_percent = self.case(stamp).gate.percent();
+        let moves = f64::from(from_percent.saturating_sub(to_percent)) / f64::from(from_percent.max(1));
+        let moved = BTreeMap::from([(stamp, self.load_left(stamp) * moves)]);
         let mut survivors = self.others_serving(stamp);
         survivors.retain(|survivor| !takes_nothing(self.assessment(survivor), self.as_of()));
         let parts = capacity::spread(self.state, &moved, &survivors, self.policy);
         !survivors.is_empty()
             && survivors.iter().all(|survivor| {
                 let ready = capacity::ready_rps(self.state, survivor, self.policy).unwrap_or(0.0);
-                let arrives = self.state.load.get(*survivor).map_or(0.0, |load| load.requests_per_second);
+                let arrives = capacity::arriving_rps(self.state, survivor).unwrap_or(0.0);
                 arrives + parts.get(survivor).copied().unwrap_or(0.0) <= ready / crate::lint::S2_MARGIN
             })
     }
