@@ -48,7 +48,9 @@ fn seeds_that_were_bad_are_good() {
     let backlog = 40_000_682;
     // "No clients" was believed before anybody said that Front Door had dropped the region; slow instances were counted as able.
     let thought_to_have_room = [90_000_427, 90_000_567];
-    let alone = [alone_with_a_lie, busy_slice, outvoted, backlog];
+    // A region that Front Door had dropped was counted by the checker as one that takes clients. The controller was right.
+    let miscounted = 90_001_084;
+    let alone = [alone_with_a_lie, busy_slice, outvoted, backlog, miscounted];
     for seed in
         older_after_newer.into_iter().chain(alone).chain(later).chain(unheard).chain(thought_to_have_room)
     {

@@ -40,16 +40,17 @@ fn open(seen: &Effected<'_>, one: &StampTruth) -> f64 {
     if one.enabled { f64::from(percent(seen.documents, &one.id, seen.now)) / 100.0 } else { 0.0 }
 }
 
-/// Requests per second that are answered well, with that gate open for `percent` and the rest moved to the others.
+/// Requests per second that are answered well, with that gate open for `percent`. All clients spread over the stamps that take
+/// some, by what those have of their own: also the clients of a region that another gate keeps out or that Front Door has
+/// dropped, which serves nobody.
 fn answered(seen: &Effected<'_>, percent: u8) -> f64 {
     let stamp = seen.written.stamp();
     let Some(own) = seen.truth.iter().find(|one| one.id == *stamp) else { return 0.0 };
+    let others = || seen.truth.iter().filter(|one| one.id != *stamp && one.served_most_rps > 0.0);
+    let weight = |one: &StampTruth| one.demand_rps * open(seen, one);
     let stays = own.demand_rps * f64::from(percent) / 100.0;
-    let others = || seen.truth.iter().filter(|one| one.id != *stamp && open(seen, one) > 0.0);
-    let theirs: f64 = others().map(|one| one.demand_rps).sum();
-    let moved = own.demand_rps - stays;
-    let carried: f64 = others()
-        .map(|one| (one.demand_rps + moved * one.demand_rps / theirs.max(1.0)).min(one.served_most_rps))
-        .sum();
-    carried + (stays * (1.0 - own.errors_most)).min(own.served_least_rps)
+    let demand: f64 = seen.truth.iter().map(|one| one.demand_rps).sum();
+    let each = demand / (others().map(weight).sum::<f64>() + stays).max(1.0);
+    let carried: f64 = others().map(|one| (weight(one) * each).min(one.served_most_rps)).sum();
+    carried + (stays * each * (1.0 - own.errors_most)).min(own.served_least_rps)
 }
