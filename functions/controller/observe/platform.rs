@@ -40,6 +40,8 @@ pub(super) async fn read(
     );
     for (stamp, resource, answer) in answers.await {
         match answer {
+            // Nothing was seen for minutes, says Azure, and says so now and then of what is well: it neither tells nor takes back.
+            Ok(status) if status.state.eq_ignore_ascii_case("unknown") => {}
             Ok(status) => take(normalise::health::status(resource, &status, &ctx), state, run),
             Err(error) => run.unreadable(&format!("resource health of {}", stamp.stamp), &error),
         }
