@@ -1,6 +1,6 @@
 //! `cordon audit`: read, verify and export what was decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::Instant;
 
@@ -348,14 +348,17 @@ fn rerun(record: &AuditRecord, policy: Option<&Policy>, verified: &mut Verified)
     }
 }
 
-/// Holds the append-only copy against the ledger.
+/// Holds the append-only copy against the ledger. A page may end between two records of one number, which a fork leaves there;
+/// so the next begins with that number once more, without those of it that were seen.
 async fn compare_copy(source: &Source, mut trunk: Trunk, verified: &mut Verified) -> anyhow::Result<()> {
-    let mut after = 0;
+    let (mut after, mut seen) = (0, BTreeSet::new());
     while let Some(page) = source.copy(after).await.context("verify the copy")? {
         let copied = verified.copied.get_or_insert(0);
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        for record in &page {
+        let new: Vec<&AuditRecord> = page.iter().filter(|record| !seen.contains(&record.id)).collect();
+        let Some(last) = new.last().map(|last| last.seq) else { break };
+        after = last.saturating_sub(1);
+        seen = page.iter().filter(|record| record.seq == last).map(|record| record.id.clone()).collect();
+        for record in new {
             match trunk.compare(record) {
                 Ok(Copied::Same | Copied::Trimmed) => *copied += 1,
                 Ok(Copied::Lost) => verified.lost += 1,

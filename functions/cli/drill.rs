@@ -26,7 +26,7 @@ const ABLATION_SCENARIOS: [&str; 4] =
 
 /// The sources that an ablation removes in turn.
 const ABLATED: [(EvidenceClass, &str); 5] = [
-    (EvidenceClass::Platform, "Service Health"),
+    (EvidenceClass::Platform, "Service and Resource Health"),
     (EvidenceClass::Edge, "Front Door probes"),
     (EvidenceClass::Data, "Cosmos status"),
     (EvidenceClass::Direct, "direct probes"),

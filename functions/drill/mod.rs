@@ -178,7 +178,11 @@ struct UpOrDown(Vec<StampId>);
 impl WorldSide {
     async fn build(options: &DrillOptions, recorder: Recorder) -> anyhow::Result<Self> {
         let clock = Arc::new(ManualClock::new(START));
-        let world = Arc::new(Mutex::new(World::new(&options.scenario, options.seed, START)));
+        let mut world = World::new(&options.scenario, options.seed, START);
+        if options.deaf_to == Some(EvidenceClass::Platform) {
+            world.hide_resource_health();
+        }
+        let world = Arc::new(Mutex::new(world));
         let stamps = Arc::new(Stamps::new(Arc::clone(&clock))?);
         let azure = SimulatedAzure::new(Arc::clone(&world), Arc::clone(&stamps) as _, recorder);
         let (address, _server) = serve_router(azure.router(), 0).await?;
@@ -414,11 +418,15 @@ fn begins_to_return(record: &AuditRecord) -> bool {
 
 /// Alerts of the platform stand until resolved, whatever their age, so an ablation of them leaves them out.
 fn is_heard(delivery: &Delivery, deaf_to: Option<EvidenceClass>) -> bool {
-    let service_health = |text: &str| text.contains("ServiceHealth");
+    let of_platform = |text: &str| {
+        ["ServiceHealth", "ResourceHealth", "HealthResources"].iter().any(|known| text.contains(known))
+    };
     match (deaf_to, delivery) {
-        (Some(EvidenceClass::Platform), Delivery::ActionGroup { body }) => !service_health(&body.to_string()),
+        (Some(EvidenceClass::Platform), Delivery::ActionGroup { body } | Delivery::EventGrid { body }) => {
+            !of_platform(&body.to_string())
+        }
         (Some(EvidenceClass::Platform), Delivery::EventHub { messages, .. }) => {
-            !messages.iter().any(|text| service_health(text))
+            !messages.iter().any(|text| of_platform(text))
         }
         _ => true,
     }

@@ -6,7 +6,7 @@ use domain::{
     FailureKind, InboxItem, RefusalCode, Scope, Signal, StampId, Standing, Timestamp, Verdict, note,
 };
 
-use super::health::availability;
+use super::health::{availability, source_of};
 use super::item::{Event, malformed_json};
 use super::{Context, json};
 use crate::edge::Json;
@@ -84,8 +84,7 @@ fn availability_changed(grid: &GridEvent<'_>, ctx: &Context<'_>) -> Vec<InboxIte
     let resource = json::text(properties, "targetResourceId").unwrap_or_default();
     let state = json::text(properties, "availabilityState").unwrap_or_default();
     let at = json::time(properties, &["occurredTime"]).or(grid.at);
-    let source = format!("resource-health:{}", resource.to_ascii_lowercase());
-    let event = Event::new("event-grid", &[&grid.publisher, &grid.id], &source, at, ctx);
+    let event = Event::new("event-grid", &[&grid.publisher, &grid.id], &source_of(&resource), at, ctx);
     let before = json::text(properties, "previousAvailabilityState").unwrap_or_default();
     availability(&event, &[resource.into_owned()], &state, &format!("availability {before} to {state}"), ctx)
 }

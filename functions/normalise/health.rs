@@ -1,8 +1,9 @@
-//! Service Health and Resource Health: the same facts in three schemas, judged in one place.
+//! Service Health and Resource Health: the same facts in three schemas and as read by ourselves, judged in one place.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use adapters::azure::resource_health::AvailabilityStatus;
 use domain::{
     EvidenceClass, InboxItem, RefusalCode, RegionName, Scope, Signal, Standing, Timestamp, Verdict, note,
     regions,
@@ -181,21 +182,51 @@ pub(super) fn resource_health(health: &HealthEvent<'_>, ctx: &Context<'_>) -> Ve
     let state = json::text(properties, "currentHealthStatus").unwrap_or_default();
     let id = json::text(health.fields, "eventDataId")
         .unwrap_or_else(|| format!("{resource}{}", stamp_text(health.at)).into());
-    let source = format!("resource-health:{}", resource.to_ascii_lowercase());
-    let event = Event::new("resource-health", &[&id, &state], &source, health.at, ctx);
-
-    // Back to Available is believed whoever caused it: it only takes back what was said before.
-    let on_purpose =
-        json::text(properties, "cause").is_some_and(|cause| cause.eq_ignore_ascii_case("UserInitiated"));
-    if on_purpose && !state.eq_ignore_ascii_case("available") {
-        return event.refused(
-            RefusalCode::NotAHealthSignal,
-            "somebody did this on purpose (UserInitiated)",
-            ctx,
-        );
-    }
+    let event = Event::new("resource-health", &[&id, &state], &source_of(&resource), health.at, ctx);
+    let cause = json::text(properties, "cause").unwrap_or_default();
     let title = json::text(properties, "title").unwrap_or_default();
-    availability(&event, &health.resources, &state, &title, ctx)
+    caused(&event, &health.resources, &state, (&[&*cause], &title), ctx)
+}
+
+/// Resource Health as it was asked about a resource, rather than as it told of it. It is the same fact: the same source, so
+/// that alert and status take each other back, and the time of the change and not of the question, so that a status that
+/// lags never outweighs a newer alert.
+pub fn status(resource: &str, status: &AvailabilityStatus, ctx: &Context<'_>) -> Vec<InboxItem> {
+    let at = status.occurred.or(status.reported);
+    let id = [resource, &status.state, &stamp_text(at)];
+    let event = Event::new("resource-health-status", &id, &source_of(resource), at, ctx);
+    let causes = [status.context.as_str(), status.reason.as_str()];
+    let said = causes.iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join(", ");
+    let title = if said.is_empty() { status.title.clone() } else { format!("{} ({said})", status.title) };
+    caused(&event, &[resource.to_owned()], &status.state, (&causes, &title), ctx)
+}
+
+/// The source of everything that Resource Health says of a resource, whichever way it comes.
+pub(super) fn source_of(resource: &str) -> String {
+    format!("resource-health:{}", resource.to_ascii_lowercase())
+}
+
+/// What the platform causes counts, planned or not: the resource is out either way. What the customer did on purpose does not;
+/// but that it is `Available` again is believed whoever caused it, since that only takes back what was said before.
+fn caused(
+    event: &Event,
+    resources: &[String],
+    state: &str,
+    (causes, title): (&[&str], &str),
+    ctx: &Context<'_>,
+) -> Vec<InboxItem> {
+    let by = causes.iter().find(|cause| is_on_purpose(cause));
+    if let Some(by) = by.filter(|_| !state.eq_ignore_ascii_case("available")) {
+        let why = format!("somebody did this on purpose ({by})");
+        return event.refused(RefusalCode::NotAHealthSignal, why, ctx);
+    }
+    availability(event, resources, state, title, ctx)
+}
+
+/// `UserInitiated` in alerts, `Customer Initiated` in the context of a status, with or without the blank.
+fn is_on_purpose(cause: &str) -> bool {
+    let bare: String = cause.chars().filter(|c| !c.is_whitespace()).collect();
+    ["userinitiated", "customerinitiated"].iter().any(|known| bare.eq_ignore_ascii_case(known))
 }
 
 /// One availability state of one resource, from Resource Health or from Event Grid.

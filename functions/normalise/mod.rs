@@ -7,11 +7,12 @@
 pub mod action_group;
 pub mod activity_log;
 pub mod event_grid;
-mod health;
+pub mod health;
 mod item;
 mod json;
 pub mod probe_log;
 
+use domain::facts::StampFacts;
 use domain::state::Topology;
 use domain::{InboxItem, Policy, RefusalCode, StampId, Timestamp};
 
@@ -52,6 +53,7 @@ impl Context<'_> {
             owns(&stamp.origin_id)
                 || stamp.autoscale_id.as_deref().is_some_and(owns)
                 || stamp.plan_id.as_deref().is_some_and(owns)
+                || compute_of(stamp).is_some_and(|compute| compute.eq_ignore_ascii_case(&wanted))
         });
         found
             .map(|facts| facts.stamp.clone())
@@ -83,6 +85,19 @@ pub fn azure_monitor(body: &Json<'_>, ctx: &Context<'_>) -> Vec<InboxItem> {
         Json::Object(fields) if fields.get("category").is_some() => activity_log::items(body, ctx),
         _ => action_group::items(body, ctx),
     }
+}
+
+/// The resource whose availability Resource Health tells for a stamp: its plan or scale set, or the cluster of its pool, which
+/// carries the stamp's tags. None for compute that Resource Health does not know, as Container Apps (its list of resource
+/// types, May 2025).
+pub fn compute_of(stamp: &StampFacts) -> Option<&str> {
+    let plan = stamp.plan_id.as_deref()?;
+    let lower = plan.to_ascii_lowercase();
+    let is_of = |kind: &str| lower.contains(&format!("/providers/microsoft.{kind}/"));
+    if is_of("containerservice/managedclusters") {
+        return plan.get(..lower.find("/agentpools/")?);
+    }
+    (is_of("web/serverfarms") || is_of("compute/virtualmachinescalesets")).then_some(plan)
 }
 
 /// Without scheme, port and path; its case does not matter.

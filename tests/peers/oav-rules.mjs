@@ -15,6 +15,7 @@ export const SPEC_VERSIONS = {
 
 export const LEFT_OUT = [
   { name: 'results of operations', path: /\/operation(results|sstatus)\/[^/]+$/i },
+  { name: 'availability statuses', path: /\/providers\/Microsoft\.ResourceHealth\/availabilityStatuses\/current$/i },
   { name: 'revisions of Container Apps', path: /\/containerApps\/[^/]+\/revisions\/[^/]+$/i },
 ];
 

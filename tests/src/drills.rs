@@ -9,7 +9,7 @@ use cordon::drill::{self, DrillOptions, HandlerKind, Moment, Played, Quiet, Repo
 use domain::StampId;
 use domain::policy::ThroughputLever;
 use domain::state::StampCase;
-use simulator::{ComputeKind, Measurements, Scenario, builtin};
+use simulator::{ArmExchange, ComputeKind, Measurements, Scenario, builtin};
 
 /// A built-in scenario.
 ///
@@ -46,6 +46,14 @@ pub const THROUGHPUT: &str = "throughput";
 /// The one container that the simulated account has, raised to `maximum` request units a second while a stamp is out.
 pub fn throughput(maximum: u32) -> ThroughputLever {
     ThroughputLever { resource: "sqlDatabases/shop/containers/orders".to_owned(), maximum }
+}
+
+/// How often the throughput was written: raised and given back is twice.
+pub fn throughput_writes(exchanges: &[ArmExchange]) -> usize {
+    let is_setting = |said: &&ArmExchange| {
+        said.method == "PUT" && said.path.to_lowercase().contains("/throughputsettings/")
+    };
+    exchanges.iter().filter(is_setting).count()
 }
 
 /// Seed 1, the shipped policy, everything in memory and in this process.

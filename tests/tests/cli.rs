@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use adapters::embedded::EmbeddedLedger;
-use adapters::{CommitOutcome, Ledger};
+use adapters::embedded::{EmbeddedAudit, EmbeddedLedger};
+use adapters::{AuditAppend, AuditStore, CommitOutcome, Ledger};
 use cordon::assemble::{self, ClockKind, ControllerSettings, StoreKind};
 use cordon::cli::{self, Environment, Exit};
 use cordon::controller;
@@ -18,6 +18,7 @@ use cordon::page::OperatorPage;
 use cordon::stamp::Reach;
 use domain::state::{StampCase, WorkloadState};
 use domain::{Generation, ItemBody, OperationId, Order, Timestamp, Transition};
+use tests::conformance::fixtures;
 
 const WORKLOAD: &str = "contoso-shoes";
 
@@ -473,6 +474,41 @@ async fn the_audit_is_read_from_files_and_holds() {
     let opened = run(&[["audit", "list"].as_slice(), &source].concat()).await;
     assert_eq!(opened.exit, Exit::Failed);
     assert!(opened.err.contains("`cordon audit verify --chain` names the records"), "{}", opened.err);
+}
+
+/// Two records of one number stand in the copy where a fork, or a forger, made them. A page that ends between them must not
+/// hide the second.
+#[tokio::test]
+async fn a_twin_at_the_end_of_a_page_of_the_copy_is_compared_too() {
+    let directory = Directory::new();
+    let (ledger, copy) = (directory.0.join("ledger.redb"), directory.0.join("audit.redb"));
+    let last = u64::try_from(cordon::page::AUDIT_PAGE_MAX).unwrap();
+    {
+        let ledger = EmbeddedLedger::open(&ledger).unwrap();
+        let copy = EmbeddedAudit::open(&copy).unwrap();
+        for n in 1..=last {
+            let state = ledger.load(&fixtures::workload(), 0).await.unwrap().state;
+            let next = fixtures::audited(fixtures::follow(state.as_ref(), &n.to_string()), "one more");
+            assert_eq!(ledger.commit(&next).await.unwrap(), CommitOutcome::Committed);
+        }
+        let mut records = ledger.audit(&fixtures::workload(), 0, usize::MAX).await.unwrap();
+        assert_eq!(records.last().unwrap().seq, last, "a page is full with it");
+        let known = records.last().unwrap().clone();
+        let twin = |n: u32| {
+            fixtures::record(last, &known.previous, known.generation, &format!("it never happened {n}"))
+        };
+        // One that stands after it, so that the page ends between the two.
+        records.push((0..).map(twin).find(|twin| twin.id > known.id).unwrap());
+        for record in &records {
+            assert_eq!(copy.append(record).await.unwrap(), AuditAppend::Stored);
+        }
+    }
+    let (data, workload) = (directory.text(), fixtures::workload().to_string());
+    let verify = run(&["audit", "verify", "--data", &data, "--workload", &workload]).await;
+    assert_eq!(verify.exit, Exit::Failed, "{}{}", verify.out, verify.err);
+    let named: Vec<_> = verify.out.lines().filter(|line| line.starts_with("BROKEN")).collect();
+    let another = format!("audit record {last} of the copy is another than the ledger's");
+    assert!(named.len() == 1 && named[0].contains(&another), "{}", verify.out);
 }
 
 #[tokio::test]

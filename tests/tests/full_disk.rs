@@ -101,6 +101,11 @@ async fn a_ledger_that_ran_out_of_room_goes_on_when_there_is_some() {
         }
     }
     assert!(taken > 0 && refused > 3, "{taken} taken, {refused} sent back");
+    // Nothing can be written, and what is there can be read.
+    for path in ["status", "audit", "v1/status"] {
+        let page = http.get(format!("{}/api/operator/{path}", serve.base)).send().await.unwrap();
+        assert_eq!(page.status().as_u16(), 200, "{path}: {}", page.text().await.unwrap());
+    }
     serve.make_room();
     // The first may still meet the file that failed.
     let after = [serve.post(&http, EVENTS).await, serve.post(&http, EVENTS + 1).await];

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use adapters::{Ledger, ManualClock};
@@ -147,7 +148,7 @@ async fn an_arm_that_hangs_keeps_no_probe_from_the_inbox_and_no_run_from_its_tur
     let items = observed(&ledger).await;
     assert_eq!((written, items.len()), (3, 3));
     let unreadable: Vec<&String> = items.iter().flat_map(|(.., facts)| &facts.unreadable).collect();
-    for what in ["topology", "origins and capacity", "edge metrics", "quotas"] {
+    for what in ["topology", "origins and capacity", "edge metrics", "resource health", "quotas"] {
         assert!(unreadable.contains(&&what.to_owned()), "{unreadable:?}");
     }
 }
@@ -274,4 +275,67 @@ async fn a_clock_that_is_set_back_ends_the_heartbeat() {
     // The seconds by which two machines differ are none of that.
     clock.set(NOW + Duration::from_secs(7_190));
     assert!(evaluate(&controller).await.unwrap().watches);
+}
+
+/// What Resource Health does not say is unreadable, by stamp, and the rest of the run goes in; what it says becomes evidence
+/// once, however often it is asked, and what it says and has no vote is recorded once.
+#[tokio::test]
+async fn resource_health_is_read_beside_the_rest_and_told_once() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let arm = axum::Router::new().fallback(async move |uri: axum::http::Uri| {
+        let status = |state: &str, context: &str| {
+            let said = serde_json::json!({
+                "availabilityState": state, "title": state, "occuredTime": NOW.to_string(),
+                "context": context, "reportedTime": "not a time",
+            });
+            (axum::http::StatusCode::OK, Json(serde_json::json!({ "properties": said })))
+        };
+        match uri.path() {
+            path if !path.contains("Microsoft.ResourceHealth") => {
+                (axum::http::StatusCode::NOT_FOUND, Json(serde_json::Value::Null))
+            }
+            path if path.contains("eastus2") => status("Unavailable", "Platform Initiated"),
+            // It flaps to Unknown on healthy resources: that is nothing seen, and nothing to record.
+            _ if asked.fetch_add(1, Ordering::SeqCst) == 0 => status("Unknown", ""),
+            _ => status("Unavailable", "Customer Initiated"),
+        }
+    });
+    let (controller, ledger) = controller(fakes::azure_at(&serve(arm).await)).await;
+    let workload = rediscovered(&controller, &ledger).await;
+    let clock = Arc::new(ManualClock::new(NOW));
+    let controller = Controller { clock: clock.clone(), ..Arc::into_inner(controller).unwrap() };
+    evaluate(&controller).await.unwrap();
+    for minute in 0..3 {
+        clock.set(NOW + Duration::from_secs(1 + 60 * minute));
+        observe_stamps(&controller).await.unwrap();
+        evaluate(&controller).await.unwrap();
+    }
+    let state = ledger.load(&workload, 1).await.unwrap().state.unwrap();
+    let platform = &state.evidence[&StampId::new("eastus2")][&EvidenceClass::Platform];
+    let tracks: Vec<_> = platform.values().map(|track| (track.run.verdict, track.run.count)).collect();
+    assert_eq!(tracks, [(Verdict::Unhealthy, 1)], "told once");
+    assert_eq!(
+        state.evidence.get(&StampId::new("centralus")).and_then(|of| of.get(&EvidenceClass::Platform)),
+        None
+    );
+    let refused = ledger.inbox();
+    let [only] = &refused[..] else { panic!("one refusal, once: {refused:?}") };
+    assert!(
+        matches!(&only.body, ItemBody::Refused { refusal } if refusal.note.contains("on purpose")),
+        "{only:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_resource_health_that_cannot_be_read_says_so_by_stamp() {
+    let (controller, ledger) = controller(fakes::azure_out_of_reach()).await;
+    observe_stamps(&controller).await.unwrap();
+    let items = observed(&ledger).await;
+    let unreadable: Vec<&String> = items.iter().flat_map(|(.., facts)| &facts.unreadable).collect();
+    for stamp in ["eastus2", "centralus"] {
+        assert!(unreadable.contains(&&format!("resource health of {stamp}")), "{unreadable:?}");
+    }
+    assert!(
+        items.iter().all(|(_, signals, _)| signals.iter().all(|one| one.class != EvidenceClass::Platform))
+    );
 }

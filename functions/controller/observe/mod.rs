@@ -4,6 +4,7 @@
 mod cosmos;
 mod direct;
 mod lever;
+mod platform;
 mod quota;
 mod telemetry;
 mod topology;
@@ -29,6 +30,10 @@ const LEVER_EVERY: Duration = Duration::from_secs(30);
 const TELEMETRY_EVERY: Duration = Duration::from_secs(30);
 /// The topology is discovered this often: a new stamp shows within one evaluation after that.
 const TOPOLOGY_EVERY: Duration = Duration::from_secs(60);
+
+/// Resource Health is read this often. It is minutes behind, so that more often would show nothing sooner; and one request for
+/// each stamp and minute is far below what ARM lets a caller read (a bucket of 250, refilled by 25 a second).
+const PLATFORM_EVERY: Duration = Duration::from_secs(60);
 
 /// Events are normalised by a topology that may be this old: it is discovered once a minute, and reading the whole state for
 /// each event would cost more than the event.
@@ -63,6 +68,7 @@ pub struct Cadence {
     lever: Every,
     telemetry: Every,
     topology: Every,
+    platform: Every,
     quota: Every,
     known: Mutex<Option<(Timestamp, Topology)>>,
 }
@@ -114,6 +120,8 @@ impl Every {
 struct Run {
     signals: Vec<Signal>,
     facts: Facts,
+    /// What was read and has no vote, each an item of its own.
+    refused: Vec<InboxItem>,
 }
 
 impl Run {
@@ -122,6 +130,7 @@ impl Run {
         let Facts { topology, origins, capacity, quota, throughput, load, demand, gated_view, unreadable } =
             other.facts;
         self.signals.extend(other.signals);
+        self.refused.extend(other.refused);
         self.facts.topology = self.facts.topology.or(topology);
         self.facts.origins.extend(origins);
         self.facts.capacity.extend(capacity);
@@ -226,7 +235,7 @@ async fn discover(controller: &Controller, known: Vec<StampFacts>, now: Timestam
     }
 }
 
-/// Origins, levers and metrics where they are due, and a discovery that is not done yet: side by side, so that one that hangs
+/// Origins, levers, metrics and Resource Health where they are due, and a discovery that is not done yet: side by side, so that one that hangs
 /// takes nothing from the others. What was read in time counts.
 async fn control_plane(
     controller: &Controller,
@@ -265,8 +274,18 @@ async fn control_plane(
         }
         run
     };
-    let (discovered, levers, metrics) = tokio::join!(discovered, levers, metrics);
-    discovered.with(levers).with(metrics)
+    let platform = async {
+        let mut run = Run::default();
+        if controller.cadence.platform.is_due(now, PLATFORM_EVERY) {
+            let reading = platform::read(controller, stamps, state, now, &mut run);
+            if timeout(CONTROL_PLANE_BUDGET, reading).await.is_err() {
+                run.unreadable("resource health", &TooSlow);
+            }
+        }
+        run
+    };
+    let (discovered, levers, metrics, platform) = tokio::join!(discovered, levers, metrics, platform);
+    discovered.with(levers).with(metrics).with(platform)
 }
 
 /// Reads the workload's Cosmos account and its per-region request metrics. Returns how many new items it wrote.
@@ -291,14 +310,20 @@ async fn append(
     run: Run,
     now: Timestamp,
 ) -> Result<usize, ControllerError> {
-    if run.signals.is_empty() && run.facts.is_empty() {
-        return Ok(0);
+    let workload = &controller.policy.workload.name;
+    let mut written = 0;
+    if !(run.signals.is_empty() && run.facts.is_empty()) {
+        let item = InboxItem {
+            id: ItemId::of_own_run(observer, now),
+            event_at: now,
+            received_at: now,
+            body: ItemBody::Observed { signals: run.signals, facts: run.facts },
+        };
+        written += controller.ledger.append(workload, &[item]).await?;
     }
-    let item = InboxItem {
-        id: ItemId::of_own_run(observer, now),
-        event_at: now,
-        received_at: now,
-        body: ItemBody::Observed { signals: run.signals, facts: run.facts },
-    };
-    Ok(controller.ledger.append(&controller.policy.workload.name, &[item]).await?)
+    // Apart, and after: these are mostly there already, and what is refused must not keep evidence waiting.
+    if !run.refused.is_empty() {
+        written += controller.ledger.append(workload, &run.refused).await?;
+    }
+    Ok(written)
 }

@@ -117,10 +117,9 @@ async fn counted(controller: &Controller, stamp: &StampFacts) -> Result<Counted,
         return Ok(Counted::default());
     }
     let found = app_service_plan::get(arm, &plan).await?;
-    let name = found.sku.size.unwrap_or(found.sku.name);
     Ok(Counted {
         scope: Some(scope(&plan, "Microsoft.Web", stamp)?),
-        against: vec![(name, 1)],
+        against: vec![(found.quota_name(), 1)],
         asked: found.sku.capacity.or(found.number_of_workers).unwrap_or(0),
         most: found.maximum_number_of_workers,
     })

@@ -75,13 +75,16 @@ var observerActions = [
   'Microsoft.Cdn/profiles/origingroups/origins/read'
   'Microsoft.DocumentDB/databaseAccounts/read'
   'Microsoft.Insights/metrics/read'
+  'Microsoft.ResourceHealth/availabilityStatuses/read'
+  // The table of actions names the status of one resource apart.
+  'Microsoft.ResourceHealth/availabilityStatuses/current/read'
 ]
 
 resource observer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(subscription().id, workload, 'cordon-observer')
   properties: {
     roleName: 'Cordon observer (${workload})'
-    description: 'Read what decides: tagged resources, origins, the account, metrics.'
+    description: 'Read what decides: tagged resources, origins, the account, metrics, Resource Health.'
     type: 'CustomRole'
     assignableScopes: [
       subscription().id

@@ -9,6 +9,7 @@ mod graph;
 mod metrics;
 mod pools;
 mod quota;
+mod resource_health;
 pub(crate) mod throughput;
 
 use serde_json::{Value, json};
@@ -149,6 +150,7 @@ pub(crate) fn answer(world: &mut World, request: &ArmRequest) -> ArmResponse {
             pools::answer(world, &path, request)
         }
         Some("microsoft.quota") => quota::answer(world, &path),
+        Some("microsoft.resourcehealth") => resource_health::answer(world, &path, request),
         _ => not_found(&request.path),
     }
 }

@@ -6,6 +6,7 @@
 
 mod arm;
 mod autoscale;
+mod availability;
 mod azure;
 mod draw;
 mod edge;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::arm::ArmState;
 use crate::autoscale::{ENGINE_INTERVAL_S, EngineMemory, wanted};
+use crate::availability::Availability;
 use crate::draw::{About, Seed, entity};
 use crate::edge::Edge;
 use crate::edits::Edits;
@@ -39,6 +40,7 @@ pub struct World {
     pub(crate) stamps: Vec<Stamp>,
     pub(crate) metrics: Metrics,
     pub(crate) telemetry: Telemetry,
+    pub(crate) availability: Availability,
     pub(crate) arm: ArmState,
     pub(crate) edits: Edits,
     pub(crate) ids: SimResourceIds,
@@ -156,6 +158,7 @@ impl World {
             stamps: spec.iter().cloned().map(Stamp::new).collect(),
             metrics: Metrics::new(seed, spec.len(), start),
             telemetry: Telemetry::new(scenario, seed, start, &ids),
+            availability: Availability::new(scenario),
             arm: ArmState::new(scenario, &ids),
             edits: Edits::new(spec.len()),
             ids,
@@ -181,6 +184,11 @@ impl World {
     /// Tells where this simulated Azure is served, so that discovery finds the stamps' direct addresses.
     pub fn serve_at(&mut self, base: &str) {
         self.direct_base = Some(base.to_owned());
+    }
+
+    /// From now on Resource Health holds everything to be available, as if it noticed nothing: for ablations.
+    pub fn hide_resource_health(&mut self) {
+        self.availability.hear_nothing();
     }
 
     /// Seconds since the start.
@@ -333,6 +341,7 @@ impl World {
         }
         self.run_engines();
         self.telemetry.begin_second(self.t, &self.metrics, &self.ids);
+        self.availability.begin_second(self.t, &self.conditions.stamps);
     }
 
     fn refresh_conditions(&mut self) {

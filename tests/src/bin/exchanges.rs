@@ -18,8 +18,7 @@ use cordon::drill::{self, Quiet};
 use domain::policy::Span;
 use domain::{EnabledState, StampId, Timestamp};
 use simulator::{
-    ArmExchange, ComputeKind, HealthEndpoint, HealthReply, HealthRequest, Recorder, SimulatedAzure, World,
-    builtin,
+    ComputeKind, HealthEndpoint, HealthReply, HealthRequest, Recorder, SimulatedAzure, World, builtin,
 };
 use tests::drills;
 
@@ -95,10 +94,7 @@ async fn record(name: &str, directory: &Path) -> Result<usize, Box<dyn std::erro
     std::fs::create_dir_all(&draft)?;
     options.record = Some(draft.clone());
     let played = drill::play(&options, &mut Quiet).await?;
-    let is_setting = |said: &&ArmExchange| {
-        said.method == "PUT" && said.path.to_lowercase().contains("/throughputsettings/")
-    };
-    let settings = played.exchanges.iter().filter(is_setting).count();
+    let settings = drills::throughput_writes(&played.exchanges);
     if lever.is_some() && settings < 2 {
         return Err(format!("the throughput was not raised and given back: {settings} writes of it").into());
     }

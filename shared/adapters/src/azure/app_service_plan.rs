@@ -23,8 +23,19 @@ pub struct Plan {
     pub number_of_workers: Option<u32>,
     /// Workers that it can have at most; none where ARM reports none.
     pub maximum_number_of_workers: Option<u32>,
+    /// Whether its workers are spread over the region's zones: they count against a quota of their own then.
+    pub zone_redundant: bool,
     /// Whether a change of it is under way.
     pub provisioning_state: ProvisioningState,
+}
+
+impl Plan {
+    /// The name under which `Microsoft.Quota` tells what the plan's workers count against: its size, and for a zone redundant
+    /// plan the size with `_AZ`. Documented nowhere; so programs that read live quotas name them (`quotas/Y1`, `P1v3_AZ`).
+    pub fn quota_name(&self) -> String {
+        let size = self.sku.size.as_ref().unwrap_or(&self.sku.name);
+        if self.zone_redundant { format!("{size}_AZ") } else { size.clone() }
+    }
 }
 
 /// The size and the wished number of workers of a plan.
@@ -80,6 +91,7 @@ fn read(body: Value) -> Result<Plan, ArmError> {
         sku,
         number_of_workers: properties.number_of_workers,
         maximum_number_of_workers: properties.maximum_number_of_workers,
+        zone_redundant: properties.zone_redundant.unwrap_or(false),
         provisioning_state: properties.provisioning_state,
     })
 }
@@ -97,6 +109,7 @@ struct PlanBody {
 struct PlanProperties {
     number_of_workers: Option<u32>,
     maximum_number_of_workers: Option<u32>,
+    zone_redundant: Option<bool>,
     #[serde(default)]
     provisioning_state: ProvisioningState,
 }
@@ -126,6 +139,16 @@ mod tests {
         assert_eq!(found.location.as_str(), "eastus");
         assert_eq!((found.sku.capacity, found.number_of_workers), (Some(1), Some(1)));
         assert_eq!(found.maximum_number_of_workers, Some(20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_zone_redundant_plan_counts_against_a_quota_of_its_own() {
+        for (zone_redundant, name) in [(json!(true), "P1_AZ"), (json!(false), "P1"), (Value::Null, "P1")] {
+            let mut body = plan(1);
+            body["properties"]["zoneRedundant"] = zone_redundant;
+            let found = get(&arm(&Script::new([Answer::json(200, &body)])), &id(PLAN)).await.unwrap();
+            assert_eq!(found.quota_name(), name);
+        }
     }
 
     #[tokio::test(start_paused = true)]

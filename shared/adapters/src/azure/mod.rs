@@ -17,6 +17,7 @@ pub mod http;
 pub mod metrics;
 pub mod quota;
 pub mod resource_graph;
+pub mod resource_health;
 pub mod scale_set;
 pub mod throughput;
 

@@ -17,7 +17,7 @@ const LAYOUT: u64 = 1;
 
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 
-/// Opens the file, from the beginning or again.
+/// Opens the file again.
 type Opener = dyn Fn() -> Result<Database, StoreError> + Send + Sync;
 
 /// An open file, shared by the clones of a store. One process at a time: a second one is refused at the door.
@@ -34,12 +34,14 @@ impl File {
     pub(super) fn open(
         path: &Path,
         store: &'static str,
-        create_tables: impl Fn(&redb::WriteTransaction) -> Result<(), redb::Error> + Send + Sync + 'static,
+        create_tables: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<Self, StoreError> {
+        let database = open(path, store)?;
+        prepare(&database, store, create_tables)?;
         let path = path.to_owned();
-        let open = move || open(&path, store, &create_tables);
-        let database = open()?;
-        Ok(Self { database: Arc::new(Mutex::new(Some(Arc::new(database)))), open: Arc::new(open), store })
+        // The tables are there since then. Opened again, nothing is written: a disk that is still full can be read.
+        let open = Arc::new(move || open(&path, store));
+        Ok(Self { database: Arc::new(Mutex::new(Some(Arc::new(database)))), open, store })
     }
 
     /// Runs `work` where it may block: a commit waits for the disk. If the caller goes away the work is still done, so
@@ -82,11 +84,7 @@ impl File {
     }
 }
 
-fn open(
-    path: &Path,
-    store: &'static str,
-    create_tables: &impl Fn(&redb::WriteTransaction) -> Result<(), redb::Error>,
-) -> Result<Database, StoreError> {
+fn open(path: &Path, store: &'static str) -> Result<Database, StoreError> {
     let opened = Builder::new()
         .set_cache_size(CACHE_BYTES)
         // Without it, a file that something else has damaged could panic later instead of being reported here. Which
@@ -95,15 +93,23 @@ fn open(
         .create(path);
     let database = opened.map_err(|error| broken(store, error))?;
     check_layout(&database, store)?;
-    let prepare = || {
+    Ok(database)
+}
+
+/// Writes the layout and lets the store create its tables.
+fn prepare(
+    database: &Database,
+    store: &'static str,
+    create_tables: impl FnOnce(&redb::WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<(), StoreError> {
+    let write = || {
         let transaction = database.begin_write()?;
         transaction.open_table(META)?.insert("layout", LAYOUT)?;
         create_tables(&transaction)?;
         transaction.commit()?;
         Ok::<_, redb::Error>(())
     };
-    prepare().map_err(|error| broken(store, error))?;
-    Ok(database)
+    write().map_err(|error| broken(store, error))
 }
 
 /// Whether an error came from the disk, now or before: through this opening no write succeeds any more.

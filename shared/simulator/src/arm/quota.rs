@@ -50,7 +50,11 @@ fn quotas(world: &World, s: usize, path: &str) -> Option<Vec<Quota>> {
     if path.contains("/providers/microsoft.web/") {
         let used = if compute == ComputeKind::AppService { requested } else { 0 };
         let limit = quota.unwrap_or(PLAN_WORKERS_MAX);
-        return Some(vec![Quota("P1v3", "Premium v3 P1 instances", used, limit)]);
+        // The plans are zone redundant, which is another quota than that of the same size in one zone.
+        return Some(vec![
+            Quota("P1v3_AZ", "Premium v3 P1 instances, zone redundant", used, limit),
+            Quota("P1v3", "Premium v3 P1 instances", 0, 0),
+        ]);
     }
     if path.contains("/providers/microsoft.compute/") {
         let machines = matches!(compute, ComputeKind::ScaleSet | ComputeKind::AgentPool);

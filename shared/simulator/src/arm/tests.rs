@@ -280,3 +280,55 @@ fn an_exchange_is_written_without_its_token() {
             .starts_with("https://management.azure.com/subscriptions/")
     );
 }
+
+#[test]
+fn resource_health_learns_of_a_loss_late_and_of_nothing_else() {
+    let status = |world: &mut World, resource: &str| {
+        get(world, &format!("{resource}/providers/Microsoft.ResourceHealth/availabilityStatuses/current"))
+    };
+    let mut world = world();
+    let (east, central) = (world.ids.stamps[0].plan.clone(), world.ids.stamps[1].plan.clone());
+    let first = status(&mut world, &east);
+    assert_eq!((first.status, &first.body["properties"]["availabilityState"]), (200, &json!("Available")));
+    let fault = world.scenario.faults[0].clone();
+    let (from, until) = (fault.from_s.unwrap(), fault.until_s.unwrap());
+    let lag = crate::telemetry::RESOURCE_HEALTH_LAG_S;
+    let mut told = Vec::new();
+    while world.elapsed_s() < until + 2 * lag {
+        world.step();
+        let body = status(&mut world, &east.to_uppercase()).body;
+        let state = body["properties"]["availabilityState"].as_str().unwrap().to_owned();
+        if told.last().is_none_or(|(_, last, _)| *last != state) {
+            told.push((world.elapsed_s(), state, body["properties"]["occuredTime"].clone()));
+        }
+        assert_eq!(status(&mut world, &central).body["properties"]["availabilityState"], "Available");
+    }
+    let when = |t: u32| json!(world.start + std::time::Duration::from_secs(u64::from(t)));
+    let expected = [
+        (1, "Available".to_owned(), when(0)),
+        (from + lag, "Unavailable".to_owned(), when(from)),
+        (until + lag, "Available".to_owned(), when(until)),
+    ];
+    assert_eq!(told, expected);
+    let account = world.ids.cosmos_account.clone();
+    assert_eq!(status(&mut world, &account).status, 404);
+}
+
+#[test]
+fn a_claim_of_resource_health_is_the_same_by_alert_and_when_asked() {
+    let text = builtin().iter().find(|(name, _)| *name == "demand-surge").unwrap().1;
+    let alert = "[[alerts]]\nkind = \"resource-health\"\nstamp = \"eastus2\"\nat_s = 60\ndelay_s = 30\n";
+    let scenario = Scenario::from_toml(&format!("{text}\n{alert}")).unwrap();
+    let mut world = World::new(&scenario, 7, Timestamp::from_secs(1_763_838_000));
+    let plan = world.ids.stamps[0].plan.clone();
+    let path = format!("{plan}/providers/Microsoft.ResourceHealth/availabilityStatuses/current");
+    let mut state = |t: u32| {
+        while world.elapsed_s() < t {
+            world.step();
+        }
+        let alerted = !world.take_deliveries().is_empty();
+        (alerted, get(&mut world, &path).body["properties"]["availabilityState"].clone())
+    };
+    assert_eq!(state(89), (false, json!("Available")));
+    assert_eq!(state(90), (true, json!("Unavailable")));
+}
