@@ -326,6 +326,31 @@ async fn resource_health_is_read_beside_the_rest_and_told_once() {
     );
 }
 
+/// Most of what is well has been well for weeks: a change older than an event may be is neither told nor refused.
+#[tokio::test]
+async fn a_resource_that_has_been_available_for_weeks_is_no_event() {
+    let arm = axum::Router::new().fallback(async move |uri: axum::http::Uri| {
+        if !uri.path().contains("Microsoft.ResourceHealth") {
+            return (axum::http::StatusCode::NOT_FOUND, Json(serde_json::Value::Null));
+        }
+        let weeks_ago = NOW.before(Duration::from_secs(30 * 86_400)).to_string();
+        let said = serde_json::json!({ "availabilityState": "Available", "occuredTime": weeks_ago });
+        (axum::http::StatusCode::OK, Json(serde_json::json!({ "properties": said })))
+    });
+    let (controller, ledger) = controller(fakes::azure_at(&serve(arm).await)).await;
+    rediscovered(&controller, &ledger).await;
+    observe_stamps(&controller).await.unwrap();
+    let refused: Vec<_> =
+        ledger.inbox().into_iter().filter(|item| matches!(item.body, ItemBody::Refused { .. })).collect();
+    assert_eq!(refused, []);
+    assert!(
+        observed(&ledger)
+            .await
+            .iter()
+            .all(|(_, signals, _)| signals.iter().all(|one| one.class != EvidenceClass::Platform))
+    );
+}
+
 #[tokio::test]
 async fn a_resource_health_that_cannot_be_read_says_so_by_stamp() {
     let (controller, ledger) = controller(fakes::azure_out_of_reach()).await;

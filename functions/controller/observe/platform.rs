@@ -7,7 +7,7 @@ use adapters::azure::arm::{ArmError, ResourceId, ResourceIdError};
 use adapters::azure::resource_health::{self, AvailabilityStatus};
 use domain::facts::StampFacts;
 use domain::state::{Topology, WorkloadState};
-use domain::{EvidenceClass, ItemBody, Scope, Signal, Standing, Timestamp};
+use domain::{EvidenceClass, ItemBody, RefusalCode, Scope, Signal, Standing, Timestamp};
 use futures_util::future::join_all;
 
 use super::Run;
@@ -61,6 +61,8 @@ fn take(items: Vec<domain::InboxItem>, state: Option<&WorkloadState>, run: &mut 
             ItemBody::Observed { signals, .. } => {
                 run.signals.extend(signals.into_iter().filter(|signal| is_news(signal, state)));
             }
+            // What has been so for longer than an event may be old is no event: most of what is well has been well for weeks.
+            ItemBody::Refused { refusal } if refusal.code == RefusalCode::TooOld => {}
             _ => run.refused.push(item),
         }
     }
