@@ -24,9 +24,6 @@ const INFLOW_ROSE: f64 = 1.15;
 /// Saturation from which a stamp is full.
 const FULL: f64 = 0.98;
 
-/// Load facts older than this say nothing.
-const LOAD_AGE_MAX: Duration = Duration::from_secs(60);
-
 /// The rule by which a stamp was found failing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case")]
@@ -336,10 +333,7 @@ fn is_overloaded(state: &WorkloadState, stamp: &StampId, bad: &[(EvidenceClass, 
 
 /// Whether a stamp says that it is saturated.
 pub(crate) fn is_full(state: &WorkloadState, stamp: &StampId) -> bool {
-    state
-        .load
-        .get(stamp)
-        .is_some_and(|load| state.as_of.since(load.observed_at) <= LOAD_AGE_MAX && load.saturation >= FULL)
+    crate::capacity::fresh_load(state, stamp).is_some_and(|load| load.saturation >= FULL)
 }
 
 /// Whether the observer, and not the regions, is what broke.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use crate::facts::LoadFacts;
 use crate::policy::{Policy, Redistribution};
 use crate::regions::distance_km;
 use crate::state::{CannotGrow, LoadSample, WorkloadState};
@@ -47,8 +48,12 @@ impl Share {
 
 /// Ready instances of a stamp; none when nobody saw it lately.
 pub fn ready_instances(state: &WorkloadState, stamp: &StampId) -> Option<u32> {
-    let load = state.load.get(stamp)?;
-    (state.as_of.since(load.observed_at) <= LOAD_AGE_MAX).then_some(load.ready_instances)
+    fresh_load(state, stamp).map(|load| load.ready_instances)
+}
+
+/// What a stamp said of its load, unless that is too long ago.
+pub(crate) fn fresh_load<'a>(state: &'a WorkloadState, stamp: &StampId) -> Option<&'a LoadFacts> {
+    state.load.get(stamp).filter(|load| state.as_of.since(load.observed_at) <= LOAD_AGE_MAX)
 }
 
 /// Saturation from which a stamp's own measure of what it carries is believed against the policy's figure: below, a few requests
@@ -59,15 +64,15 @@ const MEASURED_FROM: f64 = 0.7;
 /// by the stamp's own measure where that is less: instances that something slows down carry less, and say so. (Simulation,
 /// seed 90000567.)
 pub fn ready_rps(state: &WorkloadState, stamp: &StampId, policy: &Policy) -> Option<f64> {
-    let by_policy = f64::from(ready_instances(state, stamp)?) * policy.capacity.instance_rps;
-    let load = state.load.get(stamp).filter(|load| load.saturation >= MEASURED_FROM);
-    Some(load.map_or(by_policy, |load| by_policy.min(load.requests_per_second / load.saturation)))
+    let load = fresh_load(state, stamp)?;
+    let by_policy = f64::from(load.ready_instances) * policy.capacity.instance_rps;
+    let measured = (load.saturation >= MEASURED_FROM).then(|| load.requests_per_second / load.saturation);
+    Some(measured.map_or(by_policy, |measured| by_policy.min(measured)))
 }
 
 /// Requests per second that arrive at a stamp; none when nobody saw it lately.
 pub fn arriving_rps(state: &WorkloadState, stamp: &StampId) -> Option<f64> {
-    let load = state.load.get(stamp)?;
-    (state.as_of.since(load.observed_at) <= LOAD_AGE_MAX).then_some(load.requests_per_second)
+    fresh_load(state, stamp).map(|load| load.requests_per_second)
 }
 
 /// The demand of every stamp before the first symptom of anything, in requests per second.
@@ -269,7 +274,7 @@ pub fn demand_before(samples: impl Iterator<Item = LoadSample>, symptom: Timesta
     last.map(|last| if last < second * COLLAPSED { second } else { last })
 }
 
-/// The demand of each stamp while nobody says anything bad: its newest load, unless some region has just lost most of it. Front
+/// The demand of each stamp in requests per second, while nobody says anything bad: its newest load, unless some region has just lost most of it. Front
 /// Door drops a region at once and tells minutes later; its clients are elsewhere by then, and who sleeps for minutes has no
 /// older sample left to learn from. Then it is what all of them had some minutes ago. One moment for all: what one has lost
 /// another has, and a sum of two moments counts it twice. (Simulation, seed 90000427.)
