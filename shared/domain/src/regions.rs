@@ -8,7 +8,7 @@ use crate::RegionName;
 ///
 /// A degree is up to 111 km: enough to order neighbours, and no measure of latency. Front Door routes by latency, which
 /// follows distance roughly; where that is not good enough, `worst-case` assumes nothing about it.
-const REGIONS: [(&str, i16, i16); 59] = [
+pub(crate) const REGIONS: [(&str, i16, i16); 59] = [
     ("australiacentral", -35, 149),
     ("australiacentral2", -35, 149),
     ("australiaeast", -34, 151),

@@ -292,6 +292,33 @@ mod tests {
     }
 
     #[test]
+    fn a_day_that_no_month_has_and_a_fraction_that_nobody_writes_are_left_to_the_library() {
+        for other in [
+            "2026-04-31T00:00:00Z",
+            "2026-06-31T00:00:00Z",
+            "2100-02-29T00:00:00Z",
+            "2026-01-01T00:00:00.Z",
+            "2026-01-01T00:00:00.1234567890Z",
+            "2026-01-01T00:00:00.1234567890123456789012345Z",
+        ] {
+            assert_eq!(usual(other.as_bytes()), None, "{other}");
+        }
+        let long = Timestamp::parse("2026-01-01T00:00:00.1234567890123456789012345Z");
+        assert!(long.is_err() || long == Ok(Timestamp(1_767_225_600_123)), "{long:?}");
+    }
+
+    #[test]
+    fn a_time_out_of_the_usual_is_written_too() {
+        assert_eq!(Timestamp(-1).to_string(), "1969-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp(i64::MAX).to_string(), format!("{} ms", i64::MAX));
+        assert_eq!(format!("{:?}", Timestamp(0)), "1970-01-01T00:00:00Z");
+        let refused = serde_json::from_str::<Timestamp>("7").unwrap_err().to_string();
+        assert!(refused.contains("a point in time (RFC 3339)"), "{refused}");
+        let schema = serde_json::to_value(schemars::schema_for!(Timestamp)).unwrap();
+        assert_eq!((&schema["title"], &schema["format"]), (&"Timestamp".into(), &"date-time".into()));
+    }
+
+    #[test]
     fn an_age_is_never_negative() {
         let (early, late) = (Timestamp::from_secs(10), Timestamp::from_secs(20));
         assert_eq!(early - late, Duration::ZERO);

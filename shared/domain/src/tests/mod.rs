@@ -1,6 +1,8 @@
 //! The decision core as tables: a world, some time, and what must have been decided.
 
 mod values;
+mod folding;
+mod evidence;
 mod leaving;
 mod guards;
 mod returning;

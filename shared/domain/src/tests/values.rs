@@ -2,10 +2,18 @@
 
 use std::net::IpAddr;
 
+use std::time::Duration;
+
 use crate::facts::{Facts, LoadFacts};
 use crate::gate::{lets_in, slice_of};
-use crate::policy::Speaker;
-use crate::{Effect, EnabledState, EvidenceClass, GatePosition, Measure, Timestamp};
+use crate::policy::{NotifyTarget, Speaker, ThroughputLever};
+use crate::regions::{distance_km, is_known};
+use crate::signal::note;
+use crate::testing::shipped;
+use crate::{
+    Command, Effect, EnabledState, EvidenceClass, GatePosition, InboxItem, ItemBody, Measure, Order,
+    Timestamp,
+};
 
 fn speaker(source: &str) -> Speaker {
     Speaker { source: source.to_owned(), class: EvidenceClass::Edge, stamp: None }
@@ -105,4 +113,136 @@ fn two_effects_have_one_target_when_only_times_and_words_differ() {
         assert_eq!(a.same_target(&b), same, "{a:?} {b:?}");
         assert_eq!(b.same_target(&a), same, "{b:?} {a:?}");
     }
+}
+
+#[test]
+fn throughput_belongs_to_the_account_and_its_target_is_the_same_whichever_stamp_asked() {
+    let raise = |stamp: &str, resource: &str, maximum| Effect::RaiseThroughput {
+        stamp: stamp.into(),
+        resource: resource.to_owned(),
+        before: 4_000,
+        maximum,
+    };
+    let restore = |stamp: &str, resource: &str| Effect::RestoreThroughput {
+        stamp: stamp.into(),
+        resource: resource.to_owned(),
+        before: 4_000,
+        recorded: 10_000,
+    };
+    for (a, b, same) in [
+        (raise("eastus2", "shop", 10_000), raise("westus", "shop", 10_000), true),
+        (raise("eastus2", "shop", 10_000), raise("eastus2", "shop", 12_000), false),
+        (raise("eastus2", "shop", 10_000), raise("eastus2", "blog", 10_000), false),
+        (restore("eastus2", "shop"), restore("westus", "shop"), true),
+        (restore("eastus2", "shop"), restore("eastus2", "blog"), false),
+        (raise("eastus2", "shop", 10_000), restore("eastus2", "shop"), false),
+    ] {
+        assert_eq!(a.same_target(&b), same, "{a:?} {b:?}");
+    }
+    assert_eq!(raise("eastus2", "shop", 1).throughput(), Some("shop"));
+    assert_eq!(restore("eastus2", "blog").throughput(), Some("blog"));
+    assert_eq!(Effect::SetOrigin { stamp: "a".into(), enabled: EnabledState::Enabled }.throughput(), None);
+}
+
+#[test]
+fn an_effect_says_how_long_undoing_it_takes_at_the_longest() {
+    let at = Timestamp::default();
+    for (effect, seconds) in [
+        (
+            Effect::SetGate {
+                stamp: "a".into(),
+                position: GatePosition::Closed,
+                expires_at: at,
+                reason: String::new(),
+            },
+            90,
+        ),
+        (Effect::SetOrigin { stamp: "a".into(), enabled: EnabledState::Disabled }, 1_200),
+        (Effect::RaiseFloor { stamp: "a".into(), minimum: 1, until: at }, 300),
+        (Effect::RestoreFloor { stamp: "a".into(), recorded: 1 }, 300),
+    ] {
+        assert_eq!(effect.undo_time_max(), Duration::from_secs(seconds), "{effect:?}");
+    }
+}
+
+#[test]
+fn two_regions_are_as_far_apart_as_their_great_circle() {
+    // By the law of cosines, which is another formula; and two that anybody can look up, to the map's whole degrees.
+    let law = |a: (f64, f64), b: (f64, f64)| {
+        let (a, b) = ((a.0.to_radians(), a.1.to_radians()), (b.0.to_radians(), b.1.to_radians()));
+        6_371.0 * (a.0.sin() * b.0.sin() + a.0.cos() * b.0.cos() * (b.1 - a.1).cos()).acos()
+    };
+    for (from, to) in [("westus3", "eastus2"), ("westeurope", "australiaeast"), ("brazilsouth", "japaneast")]
+    {
+        let place = |name: &str| {
+            let (_, lat, lon) = crate::regions::REGIONS.iter().find(|(known, ..)| *known == name).unwrap();
+            (f64::from(*lat), f64::from(*lon))
+        };
+        let told = distance_km(&from.into(), &to.into()).unwrap();
+        assert!((law(place(from), place(to)) - f64::from(told)).abs() < 1.0, "{from} {to} {told}");
+        assert_eq!(distance_km(&to.into(), &from.into()), Some(told));
+    }
+    let atlantic = distance_km(&"eastus2".into(), &"westeurope".into()).unwrap();
+    assert!((6_000..6_700).contains(&atlantic), "{atlantic}");
+    assert_eq!(distance_km(&"eastus2".into(), &"eastus2".into()), Some(0));
+    assert_eq!(distance_km(&"eastus2".into(), &"marscentral".into()), None);
+    assert!(is_known(&"westus3".into()) && !is_known(&"marscentral".into()));
+}
+
+#[test]
+fn a_note_is_short_and_on_one_line() {
+    assert_eq!(note("plain"), "plain");
+    assert_eq!(note("two\nlines\u{7}"), "two lines ");
+    assert_eq!(note("é"), "é");
+    let long = note(&"é".repeat(300));
+    assert_eq!((long.chars().count(), long.len()), (200, 400));
+    assert_eq!(note(&"a".repeat(200)), "a".repeat(200));
+    assert_eq!(note(&"a".repeat(201)), "a".repeat(200));
+}
+
+#[test]
+fn what_an_operator_orders_waits_for_no_telemetry() {
+    let item = |body| InboxItem {
+        id: crate::ItemId::new("one"),
+        event_at: Timestamp::default(),
+        received_at: Timestamp::default(),
+        body,
+    };
+    let command = Command { by: "ada".into(), reason: "drill".into(), order: Order::Resume };
+    assert!(item(ItemBody::Command { command }).is_urgent());
+    assert!(!item(ItemBody::Observed { signals: vec![], facts: Facts::default() }).is_urgent());
+}
+
+#[test]
+fn a_position_and_its_percent_are_one() {
+    for (percent, position) in [
+        (0, GatePosition::Closed),
+        (1, GatePosition::Slice(1)),
+        (99, GatePosition::Slice(99)),
+        (100, GatePosition::Open),
+    ] {
+        assert_eq!(GatePosition::from_percent(percent), position);
+        assert_eq!(position.percent(), percent);
+    }
+}
+
+#[test]
+fn the_policy_finds_its_speakers_services_and_settings() {
+    let mut policy = shipped();
+    policy.speakers = vec![speaker("api-5xx"), speaker("api-*")];
+    assert_eq!(policy.speaker("api-5xx").map(|found| found.source.as_str()), Some("api-5xx"));
+    assert_eq!(policy.speaker("api-latency").map(|found| found.source.as_str()), Some("api-*"));
+    assert!(policy.speaker("cdn").is_none());
+    policy.workload.services = vec!["Azure Cosmos DB".to_owned()];
+    assert!(policy.uses_service(" azure cosmos db "));
+    assert!(!policy.uses_service("Azure Cosmos"));
+    policy.workload.cosmos_account = Some("/subscriptions/x/databaseAccounts/shop/".to_owned());
+    assert_eq!(
+        ThroughputLever::setting("sqlDatabases/shop", &policy).as_deref(),
+        Some("/subscriptions/x/databaseAccounts/shop/sqlDatabases/shop/throughputSettings/default")
+    );
+    policy.workload.cosmos_account = None;
+    assert_eq!(ThroughputLever::setting("sqlDatabases/shop", &policy), None);
+    assert_eq!(NotifyTarget::setting("env:CORDON_HOOK"), Some("CORDON_HOOK"));
+    assert_eq!(NotifyTarget::setting("https://example.com"), None);
 }

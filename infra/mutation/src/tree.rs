@@ -1,0 +1,255 @@
+//! A copy of the repository with every mutant in it, built once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::embed::embed;
+use crate::mutant::OfFile;
+
+/// What the copy has beside the repository's own files: the switch, and what says which were reached.
+const SWITCH: &str = include_str!("switch.rs");
+
+/// How often the compiler may name mutants that do not compile before we give up.
+const MAX_PASSES: usize = 60;
+
+/// The copy.
+pub(crate) struct Tree {
+    /// Its root.
+    pub(crate) root: PathBuf,
+    /// Where cargo builds it.
+    pub(crate) target: PathBuf,
+}
+
+/// What became of the list.
+pub(crate) struct Built {
+    /// Mutants that can be switched on.
+    pub(crate) viable: BTreeSet<u32>,
+    /// Those that do not compile.
+    pub(crate) unviable: BTreeSet<u32>,
+    /// Those that stand where no switch can: in constants.
+    pub(crate) constant: BTreeSet<u32>,
+}
+
+/// A program of tests.
+#[derive(Debug, Clone)]
+pub(crate) struct Suite {
+    /// As it was asked for: `domain`, or `tests:scenarios`.
+    pub(crate) name: String,
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// Where its tests expect to be run.
+    pub(crate) folder: PathBuf,
+}
+
+impl Tree {
+    /// Copies what git knows of the repository or would add to it at `from` to `to`, which is emptied first but for what was built there.
+    ///
+    /// # Errors
+    /// When git or the file system fails.
+    pub(crate) fn copy(from: &Path, to: &Path) -> Result<Self> {
+        let root = to.join("tree");
+        if root.exists() {
+            fs::remove_dir_all(&root).with_context(|| format!("empty {}", root.display()))?;
+        }
+        let listed = Command::new("git")
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(from)
+            .output()
+            .context("run git ls-files")?;
+        for name in String::from_utf8(listed.stdout).context("read git's list")?.split_terminator('\0') {
+            let (source, copy) = (from.join(name), root.join(name));
+            if let Some(folder) = copy.parent() {
+                fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+            }
+            if source.is_file() {
+                fs::copy(&source, &copy).with_context(|| format!("copy {name}"))?;
+            }
+        }
+        Ok(Self { root, target: to.join("build") })
+    }
+
+    /// Puts all mutants in and leaves out, pass by pass, what the compiler refuses.
+    ///
+    /// # Errors
+    /// When the compiler refuses something that is no mutant.
+    pub(crate) fn embed(
+        &self,
+        files: &BTreeMap<String, OfFile>,
+        package: &str,
+        crate_root: &str,
+    ) -> Result<Built> {
+        let sources: BTreeMap<&str, String> = files
+            .keys()
+            .map(|file| fs::read_to_string(self.root.join(file)).map(|text| (file.as_str(), text)))
+            .collect::<Result<_, _>>()
+            .context("read a source file")?;
+        self.add_switch(crate_root)?;
+        let mut refused = Refused::default();
+        for pass in 1..=MAX_PASSES {
+            let mut viable = BTreeSet::new();
+            for (file, mutants) in files {
+                let kept: OfFile = mutants
+                    .iter()
+                    .filter(|(number, _)| !refused.mutants.contains(number))
+                    .map(|(number, mutant)| (*number, mutant.clone()))
+                    .collect();
+                let mut done = embed(&sources[file.as_str()], &kept, &refused.constant)
+                    .with_context(|| format!("parse {file}"))?;
+                if self.root.join(file) == self.root.join(crate_root) {
+                    done.text.push_str(" pub mod mutation;");
+                }
+                fs::write(self.root.join(file), done.text).with_context(|| format!("write {file}"))?;
+                viable.extend(done.placed);
+            }
+            let before = refused.count();
+            self.check(package, &mut refused)?;
+            eprintln!(
+                "pass {pass}: {} mutants in, {} refused by the compiler",
+                viable.len(),
+                refused.mutants.len()
+            );
+            if refused.count() == before {
+                let all: BTreeSet<u32> = files.values().flat_map(BTreeMap::keys).copied().collect();
+                let constant = all
+                    .iter()
+                    .filter(|n| !viable.contains(n) && !refused.mutants.contains(n))
+                    .copied()
+                    .collect();
+                return Ok(Built { viable, unviable: refused.mutants, constant });
+            }
+        }
+        bail!("embed the mutants: the compiler still refuses some after {MAX_PASSES} passes")
+    }
+
+    fn add_switch(&self, crate_root: &str) -> Result<()> {
+        let root = self.root.join(crate_root);
+        let folder = root.parent().context("the crate's root has a folder")?;
+        fs::write(folder.join("mutation.rs"), SWITCH).context("write the switch")?;
+        let mut text = fs::read_to_string(&root).with_context(|| format!("read {crate_root}"))?;
+        text.push_str("\npub mod mutation;\n");
+        fs::write(&root, text).with_context(|| format!("write {crate_root}"))
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Result<Vec<Value>> {
+        let run = Command::new("cargo")
+            .args(arguments)
+            .arg("--message-format=json")
+            .current_dir(&self.root)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .env("RUSTFLAGS", "--cap-lints=allow")
+            // Built once, run thousands of times; checks for overflow stay on.
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "2")
+            .stderr(Stdio::inherit())
+            .output()
+            .with_context(|| format!("run cargo {arguments:?}"))?;
+        let text = String::from_utf8(run.stdout).context("read cargo's messages")?;
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    fn check(&self, package: &str, refused: &mut Refused) -> Result<()> {
+        let before = refused.count();
+        let mut other = None;
+        for message in self.cargo(&["check", "-p", package, "--lib"])? {
+            let message = &message["message"];
+            if message["level"] == "error" && !self.blame(message, refused) {
+                other = Some(message["rendered"].to_string());
+            }
+        }
+        match other {
+            Some(text) if refused.count() == before => {
+                bail!("build the mutants: {}", text.chars().take(2000).collect::<String>())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The mutant that an error of the compiler is about; false where there is none.
+    fn blame(&self, message: &Value, refused: &mut Refused) -> bool {
+        let text = message["message"].as_str().unwrap_or_default();
+        if text.contains("non-const")
+            && let Some(name) = text.split('`').nth(1).filter(|name| !name.contains("mutation"))
+        {
+            let path = name.split('<').next().unwrap_or(name);
+            refused.constant.insert(path.rsplit("::").next().unwrap_or(path).to_owned());
+            return true;
+        }
+        let mut found = false;
+        for span in
+            message["spans"].as_array().into_iter().flatten().filter(|span| span["is_primary"] == true)
+        {
+            let at = usize::try_from(span["byte_start"].as_u64().unwrap_or_default()).unwrap_or_default();
+            let Ok(source) =
+                fs::read_to_string(self.root.join(span["file_name"].as_str().unwrap_or_default()))
+            else {
+                continue;
+            };
+            // The error may begin with the condition itself.
+            let end = source.len().min(at + "if crate :: mutation :: on (".len());
+            if let Some(number) = source.get(..end).and_then(last_number) {
+                refused.mutants.insert(number);
+                found = true;
+            }
+        }
+        found
+    }
+
+    /// Builds the programs of tests `names`: a package's unit tests, or `package:target` for a target in its `tests`.
+    ///
+    /// # Errors
+    /// When one does not build.
+    pub(crate) fn suites(&self, names: &[String]) -> Result<Vec<Suite>> {
+        names.iter().map(|name| self.suite(name)).collect()
+    }
+
+    fn suite(&self, name: &str) -> Result<Suite> {
+        let messages = match name.split_once(':') {
+            Some((package, target)) => self.cargo(&["test", "-p", package, "--test", target, "--no-run"])?,
+            None => self.cargo(&["test", "-p", name, "--lib", "--no-run"])?,
+        };
+        let built = messages
+            .iter()
+            .rev()
+            .find(|message| message["profile"]["test"] == true && message["executable"].is_string());
+        let Some(built) = built else {
+            let errors = messages.iter().filter_map(|message| message["message"]["rendered"].as_str());
+            bail!("build the tests {name}: cargo names no program\n{}", errors.collect::<String>());
+        };
+        let manifest = PathBuf::from(built["manifest_path"].as_str().unwrap_or_default());
+        Ok(Suite {
+            name: name.to_owned(),
+            program: PathBuf::from(built["executable"].as_str().unwrap_or_default()),
+            folder: manifest.parent().unwrap_or(&self.root).to_owned(),
+        })
+    }
+}
+
+/// What the compiler refused so far.
+#[derive(Default)]
+struct Refused {
+    mutants: BTreeSet<u32>,
+    /// Functions that are called where a value must be constant.
+    constant: BTreeSet<String>,
+}
+
+impl Refused {
+    fn count(&self) -> usize {
+        self.mutants.len() + self.constant.len()
+    }
+}
+
+/// The number of the last switch in `text`.
+fn last_number(text: &str) -> Option<u32> {
+    let (_, after) = text
+        .rsplit_once("mutation :: on (")
+        .filter(|(_, after)| after.starts_with(|c: char| c.is_ascii_digit()))
+        .or_else(|| {
+            let (before, _) = text.rsplit_once("mutation :: on (")?;
+            before.rsplit_once("mutation :: on (")
+        })?;
+    after.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
