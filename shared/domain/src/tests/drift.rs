@@ -7,9 +7,12 @@ use crate::facts::{CapacityFacts, OriginFacts};
 use crate::fold::FoldNote;
 use crate::policy::{OnDrift, Policy};
 use crate::state::Stage;
-use crate::step::Effect;
+use crate::step::{Effect, Step, StepStatus};
 use crate::testing::{Direct, Story, shipped};
-use crate::{EnabledState, GatePosition, Order, StampId, Timestamp, drift};
+use crate::{
+    EnabledState, FailureCode, GatePosition, Generation, Order, Purpose, StampId, StepId, StoredStep,
+    Timestamp, drift,
+};
 
 const LOST: &str = "eastus2";
 const OTHER: &str = "centralus";
@@ -188,4 +191,169 @@ fn a_held_stamp_is_not_put_back() {
     story.run(60);
     assert_eq!(origin(&story), EnabledState::Enabled, "a hold outranks it");
     assert_eq!(told(&story).len(), 1);
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_secs(1_800_000_000 + second)
+}
+
+fn step(effect: Effect, status: StepStatus, attempts: u32) -> StoredStep {
+    StoredStep {
+        version: 1,
+        step: Step {
+            id: StepId::new("step-1"),
+            generation: Generation { epoch: 1, n: 1 },
+            effect,
+            purpose: Purpose::Reinforcement,
+            planned_at: at(0),
+            affirmed_at: at(0),
+            attempts,
+            status,
+        },
+    }
+}
+
+const fn failed(second: i64) -> StepStatus {
+    let at = Timestamp::from_secs(1_800_000_000 + second);
+    StepStatus::Failed { at, code: FailureCode::Rejected, detail: String::new() }
+}
+
+const fn void(second: i64) -> StepStatus {
+    StepStatus::Void { at: Timestamp::from_secs(1_800_000_000 + second), why: String::new() }
+}
+
+const fn done(second: i64) -> StepStatus {
+    StepStatus::Done { verified_at: Timestamp::from_secs(1_800_000_000 + second) }
+}
+
+/// What is said when an origin was read enabled at 100 s, and is read disabled at 200 s, beside this step of ours.
+fn is_said_of_the_origin(stored: StoredStep) -> bool {
+    let mut state = Story::calm(2).state;
+    let read = |second, enabled| OriginFacts { read_at: at(second), enabled, updating: false };
+    state.origins.insert(LOST.into(), read(100, EnabledState::Enabled));
+    let new = read(200, EnabledState::Disabled);
+    drift::of_origin(&mut state, &[stored], &LOST.into(), &new, &shipped()).is_some()
+}
+
+#[test]
+fn what_a_step_of_ours_may_have_done_is_no_change_by_somebody_else() {
+    let disables = |stamp: &str| Effect::SetOrigin { stamp: stamp.into(), enabled: EnabledState::Disabled };
+    let enables = || Effect::SetOrigin { stamp: LOST.into(), enabled: EnabledState::Enabled };
+    let claimed = || StepStatus::Claimed { owner: "one".into(), deadline: at(300) };
+    let pending = || StepStatus::Pending { not_before: at(0) };
+    for (effect, status, attempts, said) in [
+        (disables(LOST), pending(), 0, true),
+        (disables(LOST), pending(), 1, false),
+        (disables(LOST), claimed(), 1, false),
+        (disables(OTHER), claimed(), 1, true),
+        (enables(), claimed(), 1, true),
+        (disables(LOST), failed(99), 1, true),
+        (disables(LOST), failed(100), 1, false),
+        (disables(LOST), failed(99), 2, false),
+        (disables(LOST), void(99), 0, true),
+        (disables(LOST), void(99), 1, false),
+        (disables(LOST), done(99), 1, true),
+        (disables(LOST), done(100), 1, false),
+        (disables(LOST), done(200), 1, false),
+        (disables(OTHER), done(150), 1, true),
+        (enables(), done(150), 1, true),
+        // Read before ours was over, whatever ours was.
+        (enables(), done(200), 1, true),
+        (enables(), done(201), 1, false),
+    ] {
+        let stored = step(effect, status, attempts);
+        assert_eq!(is_said_of_the_origin(stored.clone()), said, "{stored:?}");
+    }
+}
+
+/// What is said when a floor of 8 that we recorded, and read at 100 s if `stood`, is read anew at 200 s.
+fn is_said_of_the_floor(
+    (stood, until_s): (Option<u32>, i64),
+    now: Option<u32>,
+    steps: &[StoredStep],
+) -> Option<u32> {
+    let mut state = Story::calm(2).state;
+    state.cases.get_mut(&StampId::from(OTHER)).unwrap().floor_recorded = Some(8);
+    let read = |second, our_floor: Option<u32>| CapacityFacts {
+        read_at: at(second),
+        our_floor,
+        our_floor_until: our_floor.map(|_| at(until_s)),
+        ..state.capacity[&StampId::from(OTHER)]
+    };
+    let (old, new) = (read(100, stood), read(200, now));
+    state.capacity.insert(OTHER.into(), old);
+    let mut policy = shipped();
+    policy.drift.floor = OnDrift::ReAssert;
+    drift::of_floor(&mut state, steps, &OTHER.into(), &new, &policy)?;
+    Some(state.cases[&StampId::from(OTHER)].floor_reasserted)
+}
+
+#[test]
+fn a_floor_is_taken_away_only_if_it_stood_and_neither_expired_nor_was_ours_to_move() {
+    let raise = |stamp: &str, minimum, status| {
+        step(Effect::RaiseFloor { stamp: stamp.into(), minimum, until: at(900) }, status, 1)
+    };
+    let restore =
+        |stamp: &str, status| step(Effect::RestoreFloor { stamp: stamp.into(), recorded: 8 }, status, 1);
+    for (before, now, steps, said) in [
+        ((Some(8), 900), None, vec![], true),
+        ((Some(8), 900), Some(7), vec![], true),
+        ((Some(8), 900), Some(8), vec![], false),
+        ((Some(8), 900), Some(9), vec![], false),
+        ((Some(9), 900), None, vec![], true),
+        // It did not stand when it was last read, and nobody has confirmed it since.
+        ((Some(7), 900), None, vec![], false),
+        ((None, 0), None, vec![], false),
+        ((Some(7), 900), None, vec![raise(OTHER, 8, done(150))], true),
+        ((None, 0), None, vec![raise(LOST, 8, done(150))], false),
+        // It expires of itself.
+        ((Some(8), 200), None, vec![], false),
+        ((Some(8), 201), None, vec![], true),
+        // A write of ours that may explain it.
+        ((Some(8), 900), None, vec![restore(OTHER, failed(150))], false),
+        ((Some(8), 900), None, vec![restore(LOST, failed(150))], true),
+        ((Some(8), 900), Some(5), vec![raise(OTHER, 5, failed(150))], false),
+        ((Some(8), 900), Some(5), vec![raise(LOST, 5, failed(150))], true),
+        ((Some(8), 900), Some(5), vec![raise(OTHER, 6, failed(150))], true),
+        ((Some(8), 900), Some(5), vec![raise(OTHER, 5, failed(99))], true),
+    ] {
+        let reasserted = is_said_of_the_floor(before, now, &steps);
+        assert_eq!(reasserted, said.then_some(1), "{before:?} {now:?} {steps:?}");
+    }
+}
+
+#[test]
+fn a_floor_that_nobody_recorded_is_adopted_from_an_attempt_that_wanted_exactly_it() {
+    let raise = |stamp: &str, minimum, status, attempts| {
+        step(Effect::RaiseFloor { stamp: stamp.into(), minimum, until: at(900) }, status, attempts)
+    };
+    let restore =
+        |stamp: &str, status| step(Effect::RestoreFloor { stamp: stamp.into(), recorded: 8 }, status, 1);
+    let ours = || raise(OTHER, 8, void(50), 1);
+    for (steps, adopted) in [
+        (vec![ours()], true),
+        (vec![raise(OTHER, 8, failed(50), 1)], true),
+        (vec![raise(OTHER, 8, void(50), 0)], false),
+        (vec![raise(OTHER, 7, void(50), 1)], false),
+        (vec![raise(LOST, 8, void(50), 1)], false),
+        (vec![raise(OTHER, 8, done(50), 1)], false),
+        // Given back since it was read, or about to be.
+        (vec![ours(), restore(OTHER, done(199))], true),
+        (vec![ours(), restore(OTHER, done(200))], false),
+        (vec![ours(), restore(OTHER, StepStatus::Pending { not_before: at(0) })], false),
+        (vec![ours(), restore(LOST, done(200))], true),
+    ] {
+        let mut state = Story::calm(2).state;
+        let new = CapacityFacts {
+            read_at: at(200),
+            our_floor: Some(8),
+            our_floor_until: Some(at(900)),
+            ..state.capacity[&StampId::from(OTHER)]
+        };
+        let said = drift::of_floor(&mut state, &steps, &OTHER.into(), &new, &shipped());
+        let case = &state.cases[&StampId::from(OTHER)];
+        let recorded = adopted.then_some((8, at(200)));
+        assert_eq!(case.floor_recorded.zip(case.floor_set_at), recorded, "{steps:?}");
+        assert_eq!(said.is_some(), adopted);
+    }
 }
