@@ -2,6 +2,7 @@
 
 mod values;
 mod folding;
+mod lint;
 mod evidence;
 mod leaving;
 mod guards;
