@@ -2,6 +2,7 @@
 
 mod values;
 mod folding;
+mod words;
 mod state;
 mod lint;
 mod evidence;
