@@ -213,16 +213,16 @@ fn step(effect: Effect, status: StepStatus, attempts: u32) -> StoredStep {
     }
 }
 
-const fn failed(second: i64) -> StepStatus {
+fn failed(second: i64) -> StepStatus {
     let at = Timestamp::from_secs(1_800_000_000 + second);
     StepStatus::Failed { at, code: FailureCode::Rejected, detail: String::new() }
 }
 
-const fn void(second: i64) -> StepStatus {
+fn void(second: i64) -> StepStatus {
     StepStatus::Void { at: Timestamp::from_secs(1_800_000_000 + second), why: String::new() }
 }
 
-const fn done(second: i64) -> StepStatus {
+fn done(second: i64) -> StepStatus {
     StepStatus::Done { verified_at: Timestamp::from_secs(1_800_000_000 + second) }
 }
 
