@@ -21,3 +21,6 @@ mod deployment;
 mod by_hand;
 mod overriding;
 mod notices;
+mod planning;
+mod fusion;
+mod deciding;
