@@ -29,3 +29,6 @@ mod deployment;
 mod by_hand;
 mod overriding;
 mod notices;
+mod planning;
+mod fusion;
+mod deciding;
