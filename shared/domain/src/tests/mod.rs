@@ -32,3 +32,7 @@ mod notices;
 mod planning;
 mod fusion;
 mod deciding;
+mod rulings;
+mod moment;
+mod room;
+mod ways_back;
