@@ -14,15 +14,17 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_secs(1_800_000_000 + second)
 }
 
-/// Samples as seconds from the start and requests per second.
-fn samples(all: &[(i64, f64)]) -> impl Iterator<Item = LoadSample> {
+/// A second from the start, and requests per second.
+type Sampled = (i64, f64);
+
+fn samples(all: &[Sampled]) -> impl Iterator<Item = LoadSample> {
     all.iter().map(|(second, rps)| LoadSample { at: at(*second), rps: *rps })
 }
 
 /// The symptom shows at second 100, so what was sampled up to second 85 was before it.
 #[test]
 fn demand_is_the_last_load_before_the_symptom_and_the_one_before_a_collapse() {
-    let table: [(&[(i64, f64)], Option<f64>); 12] = [
+    let table: [(&[Sampled], Option<f64>); 12] = [
         (&[], None),
         (&[(86, 300.0)], None),
         (&[(85, 300.0)], Some(300.0)),
@@ -48,7 +50,7 @@ fn demand_is_the_last_load_before_the_symptom_and_the_one_before_a_collapse() {
 }
 
 /// At second 300; what was sampled up to second 120 has settled.
-fn in_calm(one: &[(i64, f64)], two: &[(i64, f64)]) -> BTreeMap<String, f64> {
+fn in_calm(one: &[Sampled], two: &[Sampled]) -> BTreeMap<String, f64> {
     let all = [(ONE, one), (TWO, two)].map(|(stamp, all)| (StampId::from(stamp), samples(all).collect()));
     let all = BTreeMap::from(all);
     let loads = demand_in_calm(&all, at(300)).into_iter();
