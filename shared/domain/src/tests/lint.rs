@@ -481,41 +481,73 @@ fn s7_takes_no_capacity_away_before_everybody_serves() {
     }
 }
 
+/// The evaluation that cordons `LOST`, but it is alive and taken out for another cause; every stamp's load is this share of
+/// what it can carry. What lint says of the gate by S2.
+fn s2_says(cause: Cause, share: f64, change: impl Fn(&mut Judged)) -> Vec<String> {
+    let mut judged = Judged::about_to_cordon();
+    let lost = StampId::from(LOST);
+    let healthy = judged.judgement.decision.assessments[&StampId::from(OTHER)].clone();
+    judged.judgement.decision.assessments.insert(lost.clone(), healthy);
+    judged.case(LOST).cause = Some(cause);
+    let load = judged.situation.state.load[&StampId::from(OTHER)].clone();
+    judged.situation.state.load.insert(lost, load);
+    let state = &mut judged.situation.state;
+    let can = crate::capacity::ready_rps(state, &OTHER.into(), &judged.story.policy).unwrap();
+    for load in state.load.values_mut() {
+        load.requests_per_second = 0.0;
+    }
+    std::sync::Arc::make_mut(&mut state.load_samples).clear();
+    for case in judged.judgement.decision.cases.values_mut() {
+        case.demand_rps = can * share;
+    }
+    change(&mut judged);
+    let found =
+        lint(&judged.judgement.plan, &judged.judgement.decision, &judged.situation, &judged.story.policy);
+    found.into_iter().filter(|finding| finding.rule == SafetyRule::S2).map(|finding| finding.text).collect()
+}
+
+const SINKS: &str = "effective ready capacity would fall below what is needed";
+const HARMS: &str = "more requests would fail than if nothing is done";
+
+fn sinks(cause: Cause, share: f64, change: impl Fn(&mut Judged)) -> bool {
+    s2_says(cause, share, change).iter().any(|text| text == SINKS)
+}
+
 #[test]
 fn s2_keeps_ready_capacity_over_the_demand_but_for_a_gray_region_whose_load_fits() {
-    // Three stamps of four instances: what is taken out by hand or as gray served until now.
-    let base = Judged::about_to_cordon();
-    let alive = |judged: &mut Judged, cause| {
-        let healthy = judged.judgement.decision.assessments[&StampId::from(OTHER)].clone();
-        judged.judgement.decision.assessments.insert(LOST.into(), healthy);
-        judged.case(LOST).cause = Some(cause);
-        let load = judged.situation.state.load[&StampId::from(OTHER)].clone();
-        judged.situation.state.load.insert(LOST.into(), load);
+    // Two stamps' capacity against three stamps' demand with 5 % over it.
+    assert!(!sinks(Cause::Order, 0.63, |_| {}), "2.0 against 1.98");
+    assert!(sinks(Cause::Order, 0.64, |_| {}), "2.0 against 2.02");
+    // A gray one may go without the margin, and not without the room.
+    assert!(!sinks(Cause::Gray, 0.66, |_| {}), "2.0 against 1.98");
+    assert!(sinks(Cause::Gray, 0.68, |_| {}), "2.0 against 2.04");
+    // What a slice leaves where it is need not fit elsewhere: 0.75 of it moves, 2.7 against 2.0 + 0.25; then 2.2 against 2.25.
+    let slice = |judged: &mut Judged| judged.case(LOST).gate = GatePosition::Slice(25);
+    assert!(!sinks(Cause::Gray, 0.72, slice), "1.98 against 2.0");
+    assert!(sinks(Cause::Gray, 0.74, slice), "2.035 against 2.0");
+    // Who is out carries nothing, and nothing of it.
+    let without_a_third = |judged: &mut Judged| judged.case(THIRD).gate = GatePosition::Closed;
+    assert!(sinks(Cause::Gray, 0.66, without_a_third), "1.32 against 1.0");
+    assert!(!sinks(Cause::Gray, 0.49, without_a_third), "0.98 against 1.0");
+}
+
+#[test]
+fn s2_forbids_a_removal_that_fails_more_requests_than_it_saves() {
+    let harms = |share, change: &dyn Fn(&mut Judged)| {
+        s2_says(Cause::Gray, share, change).iter().any(|text| text == HARMS)
     };
-    let per_stamp = |judged: &Judged| {
-        crate::capacity::ready_rps(&judged.situation.state, &OTHER.into(), &judged.story.policy).unwrap()
-    };
-    let loads = |judged: &mut Judged, share: f64| {
-        let rps = per_stamp(judged) * share;
-        for case in judged.judgement.decision.cases.values_mut() {
-            case.demand_rps = rps;
+    // A healthy region fails nothing: any request that the survivors cannot carry is one too many.
+    assert!(harms(0.9, &|_| {}));
+    assert!(!harms(0.5, &|_| {}));
+    // From the gate as it binds: where it is closed already, nothing moves any more.
+    let in_force = |left: Duration| {
+        move |judged: &mut Judged| {
+            let (stamp, mut document) = document(judged, Generation { epoch: 1, n: 1 });
+            document.position = GatePosition::Closed;
+            document.expires_at = judged.situation.state.as_of + left;
+            judged.situation.gates.insert(stamp, GateRead::Is { document });
         }
     };
-    let sinks = |cause, share| {
-        let found = base.found(|judged| {
-            alive(judged, cause);
-            loads(judged, share);
-            for load in judged.situation.state.load.values_mut() {
-                load.requests_per_second = 0.0;
-            }
-            std::sync::Arc::make_mut(&mut judged.situation.state.load_samples).clear();
-        });
-        found.contains(&SafetyRule::S2)
-    };
-    // Two stamps' capacity against three stamps' demand with 5 % over it.
-    assert!(!sinks(Cause::Order, 0.63), "2.0 against 1.98");
-    assert!(sinks(Cause::Order, 0.64), "2.0 against 2.02");
-    // A gray one may go without the margin, and not without the room.
-    assert!(!sinks(Cause::Gray, 0.66), "2.0 against 1.98");
-    assert!(sinks(Cause::Gray, 0.68), "2.0 against 2.04");
+    assert!(!harms(0.9, &in_force(MOMENT)));
+    assert!(harms(0.9, &in_force(Duration::ZERO)), "expired: it is open");
 }
