@@ -225,6 +225,11 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_written_in_small_hexadecimal_digits() {
+        assert_eq!(hex(&[0x00, 0x0f, 0x5a, 0xff]), "000f5aff");
+    }
+
+    #[test]
     fn a_chain_holds_until_one_record_is_altered_or_missing() {
         let first = record(1, "");
         let second = record(2, &first.hash);
@@ -232,6 +237,11 @@ mod tests {
         assert_eq!(verify_chain([&first, &second, &third], None), Ok(3));
         assert_eq!(verify_chain([&third], Some((2, &second.hash))), Ok(3));
         assert_eq!(verify_chain([&first, &third], None), Err(ChainError::Gap { seq: 3, after: 1 }));
+        // The right number on another record, and the right record under another number.
+        let stranger = record(2, &third.hash);
+        assert_eq!(verify_chain([&first, &stranger], None), Err(ChainError::Gap { seq: 2, after: 1 }));
+        let misnumbered = record(3, &first.hash);
+        assert_eq!(verify_chain([&first, &misnumbered], None), Err(ChainError::Gap { seq: 3, after: 1 }));
         let mut altered = second.clone();
         altered.headline = "all quiet".into();
         assert_eq!(verify_chain([&first, &altered, &third], None), Err(ChainError::Altered { seq: 2 }));

@@ -399,7 +399,63 @@ mod tests {
         }
         assert!(found(AuditQuery { beginnings: true, incident: Some(2), ..AuditQuery::default() }));
         assert!(!found(AuditQuery { before: Some(2), ..AuditQuery::default() }));
+        assert!(found(AuditQuery { before: Some(3), ..AuditQuery::default() }));
         assert!(!found(AuditQuery { from: Some(Timestamp::from_secs(61)), ..AuditQuery::default() }));
         assert!(!found(AuditQuery { until: Some(Timestamp::from_secs(59)), ..AuditQuery::default() }));
+    }
+
+    #[test]
+    fn a_glance_has_the_load_of_a_moment_ago_and_no_older() {
+        let glance = |age_s: u64| {
+            let at = Timestamp::from_secs(600);
+            let told_at = at.before(Duration::from_secs(age_s));
+            let state = serde_json::json!({
+                "load": {"eastus2": {"observed_at": told_at, "ready_instances": 7}},
+            });
+            let situation =
+                crate::canonical::JsonText::of(&serde_json::json!({ "state": state, "notes": [] }));
+            let record = AuditRecord { at, situation, ..record(2, "cordoned") };
+            AuditLine::of(&record, None).stamps[&StampId::from("eastus2")].ready_instances
+        };
+        let most = LOAD_AGE_MAX.as_secs();
+        assert_eq!((glance(0), glance(most), glance(most + 1)), (Some(7), Some(7), None));
+    }
+
+    #[test]
+    fn a_line_shows_some_of_the_samples_the_last_among_them() {
+        let all = |count: u32| -> Vec<LoadSample> {
+            (0..count)
+                .map(|n| LoadSample { at: Timestamp::from_secs(i64::from(n)), rps: f64::from(n) })
+                .collect()
+        };
+        assert_eq!(samples(&[]), []);
+        assert_eq!(samples(&all(1)), all(1));
+        for count in [1, 2, 30, 31, 100] {
+            let (all, shown) = (all(count), samples(&all(count)));
+            assert!(shown.len() <= SAMPLES_MAX && shown.last() == all.last(), "{count}: {shown:?}");
+            assert!(shown.is_sorted_by_key(|sample| sample.at));
+        }
+    }
+
+    #[test]
+    fn a_line_says_what_was_planned_and_how_soon_it_is_undone() {
+        let steps = serde_json::json!([
+            {"step": {}, "in_words": "close the gate of eastus2", "undo_s": 90},
+            {"step": {}},
+        ]);
+        let planned = planned(&AuditRecord { steps, ..record(2, "cordoned") });
+        assert_eq!(planned, [Planned { text: "close the gate of eastus2".into(), undo_s: 90 }]);
+    }
+
+    #[test]
+    fn a_gate_is_told_in_percent_and_an_unknown_one_as_open() {
+        for (gate, percent) in [
+            (crate::GatePosition::Closed, 0),
+            (crate::GatePosition::Slice(25), 25),
+            (crate::GatePosition::Open, 100),
+        ] {
+            assert_eq!(gate_percent(&serde_json::to_value(gate).unwrap()), percent);
+        }
+        assert_eq!(gate_percent(&Value::Null), 100);
     }
 }

@@ -219,5 +219,7 @@ mod tests {
         let end = record(5, &ledger[3].hash, 2, 9, &Value::Null);
         assert_eq!(compared(&ledger, &[end]), [Err(ForkError::Missing { seq: 5 })]);
         assert_eq!(compared(&ledger[2..], &copy[..1]), [Ok(Copied::Trimmed)]);
+        let first_kept = record(3, "elsewhere", 1, 6, &Value::Null);
+        assert_eq!(compared(&ledger[2..], &[first_kept]), [Err(ForkError::Unexplained { seq: 3 })]);
     }
 }

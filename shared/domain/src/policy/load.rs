@@ -38,7 +38,7 @@ fn line_of_offset(text: &str, offset: usize) -> usize {
 }
 
 /// The line on which `section.key` stands; the section's own line, or 1, where it does not.
-fn line_of_key(text: &str, dotted: &str) -> usize {
+pub(super) fn line_of_key(text: &str, dotted: &str) -> usize {
     let (section, key) = dotted.rsplit_once('.').unwrap_or(("", dotted));
     let mut current = String::new();
     let mut section_line = 1;

@@ -1,5 +1,6 @@
 //! The shipped policy is valid, complete in its schema, and every mistake has its line.
 
+use super::load::line_of_key;
 use super::validate::findings;
 use super::{NotifyAuth, NotifyFormat, NotifyTarget, Policy, Span, ThroughputLever, json_schema, parse};
 use crate::WorkloadId;
@@ -209,4 +210,20 @@ fn a_throughput_setting_is_named_once_below_the_account_with_a_maximum_that_azur
 fn a_span_in_the_schema_says_how_it_is_written() {
     let schema = serde_json::to_value(schemars::schema_for!(Span)).unwrap();
     assert_eq!((&schema["title"], &schema["type"]), (&"Span".into(), &"string".into()), "{schema}");
+}
+
+#[test]
+fn a_key_is_looked_for_in_its_own_section_and_else_the_section_is_named() {
+    let text = "schema = 1\n\n[a]\nkey = 1\n\n[b]\nother = 2\nkey = 3\n\n[[list]]\nkey = 4\n";
+    for (dotted, line) in [
+        ("a.key", 4),
+        ("b.key", 8),
+        ("b.missing", 6),
+        ("list.key", 11),
+        ("schema", 1),
+        ("c.key", 1),
+        ("list", 10),
+    ] {
+        assert_eq!(line_of_key(text, dotted), line, "{dotted}");
+    }
 }

@@ -55,9 +55,12 @@ fn who_is_suspicious_or_unseen_is_not_deployed_over() {
     story.scene(LOST).direct = Direct::Down;
     story.until(LOST, Stage::Suspect, 60);
     assert!(matches!(asked(&story, &[], &[])[..], [Objection::NotServing { .. }, ..]));
-    let mut story = Story::calm(2);
-    story.gap(180);
-    assert!(matches!(asked(&story, &[], &[])[..], [Objection::Blind { observed_at: Some(_) }]));
+    for (silent_s, blind) in [(120, false), (121, true)] {
+        let mut story = Story::calm(2);
+        story.gap(silent_s);
+        let is_blind = matches!(asked(&story, &[], &[])[..], [Objection::Blind { observed_at: Some(_) }]);
+        assert_eq!(is_blind, blind, "{silent_s}");
+    }
 }
 
 #[test]

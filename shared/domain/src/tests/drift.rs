@@ -357,3 +357,47 @@ fn a_floor_that_nobody_recorded_is_adopted_from_an_attempt_that_wanted_exactly_i
         assert_eq!(said.is_some(), adopted);
     }
 }
+
+#[test]
+fn what_was_given_back_is_not_put_back_and_nothing_is_more_often_than_allowed() {
+    let most = shipped().drift.reassert_max;
+    let change = |latched: bool, wanted, reasserted| {
+        let mut state = Story::calm(2).state;
+        let read = |second, enabled| OriginFacts { read_at: at(second), enabled, updating: false };
+        state.origins.insert(LOST.into(), read(100, EnabledState::Disabled));
+        let case = state.cases.get_mut(&StampId::from(LOST)).unwrap();
+        (case.latched_at, case.origin, case.origin_reasserted) =
+            (latched.then(|| at(50)), wanted, reasserted);
+        let new = read(200, EnabledState::Enabled);
+        let policy = under(OnDrift::ReAssert);
+        let Some(FoldNote::ChangedElsewhere { text }) =
+            drift::of_origin(&mut state, &[], &LOST.into(), &new, &policy)
+        else {
+            panic!("nothing is said");
+        };
+        (text.contains("not held by us"), text.contains("disabled again"))
+    };
+    assert_eq!(change(true, EnabledState::Disabled, 0), (false, true));
+    assert_eq!(change(true, EnabledState::Disabled, most - 1), (false, true));
+    assert_eq!(change(true, EnabledState::Disabled, most), (false, false), "given up");
+    assert_eq!(change(true, EnabledState::Enabled, 0), (true, false), "on its way in");
+    assert_eq!(change(false, EnabledState::Disabled, 0), (true, false), "never latched by us");
+
+    let floor = |reasserted| {
+        let mut state = Story::calm(2).state;
+        let case = state.cases.get_mut(&StampId::from(OTHER)).unwrap();
+        (case.floor_recorded, case.floor_reasserted) = (Some(8), reasserted);
+        let read = |second, our_floor: Option<u32>| CapacityFacts {
+            read_at: at(second),
+            our_floor,
+            our_floor_until: our_floor.map(|_| at(900)),
+            ..state.capacity[&StampId::from(OTHER)]
+        };
+        let (old, new) = (read(100, Some(8)), read(200, None));
+        state.capacity.insert(OTHER.into(), old);
+        let said = drift::of_floor(&mut state, &[], &OTHER.into(), &new, &under(OnDrift::ReAssert));
+        assert!(said.is_some());
+        state.cases[&StampId::from(OTHER)].floor_recorded.is_some()
+    };
+    assert_eq!((floor(0), floor(most - 1), floor(most)), (true, true, false));
+}

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::assess::{Assessment, Condition};
-use crate::decide::{Action, GateRead, Situation, StepBackReason};
+use crate::decide::{Action, GateRead, HoldReason, Situation, StepBackReason};
 use crate::judge::{Judgement, judge};
 use crate::lint::{SafetyRule, lint};
 use crate::policy::Mode;
@@ -182,6 +182,19 @@ fn document(judged: &Judged, generation: Generation) -> (StampId, crate::gate::G
         reason: String::new(),
     };
     (LOST.into(), document)
+}
+
+#[test]
+fn what_lint_refuses_is_decided_again_without_it_and_held() {
+    let mut base = Judged::about_to_cordon();
+    let (stamp, document) = document(&base, Generation { epoch: 1, n: 9_999 });
+    base.situation.gates.insert(stamp.clone(), GateRead::Is { document });
+    let judgement = judge(&base.situation, &base.story.policy);
+    let held = Action::Hold { reason: HoldReason::Safety };
+    assert_eq!(judgement.decision.rulings[&stamp].action, held);
+    assert_eq!(judgement.findings.iter().map(|finding| finding.rule).collect::<Vec<_>>(), [SafetyRule::S4]);
+    let moves = |step: &Step| matches!(step.effect, Effect::SetGate { .. });
+    assert!(!judgement.plan.created.iter().any(moves), "{:?}", judgement.plan.created);
 }
 
 #[test]

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use crate::facts::{Facts, LoadFacts};
 use crate::gate::{lets_in, slice_of};
+use crate::judge::policy_hash;
 use crate::policy::{NotifyTarget, Speaker, ThroughputLever};
 use crate::regions::{distance_km, is_known};
 use crate::signal::note;
-use crate::testing::shipped;
+use crate::state::WorkloadState;
+use crate::testing::{NO_GENERATION, shipped};
+use crate::transition::{StepWrite, Transition};
 use crate::{
-    Command, Effect, EnabledState, EvidenceClass, GatePosition, InboxItem, ItemBody, Measure, Order,
-    Timestamp,
+    Command, Effect, EnabledState, EvidenceClass, GatePosition, InboxItem, ItemBody, Measure, Order, Purpose,
+    Step, StepId, StepStatus, StoredStep, Timestamp,
 };
 
 fn speaker(source: &str) -> Speaker {
@@ -245,4 +248,45 @@ fn the_policy_finds_its_speakers_services_and_settings() {
     assert_eq!(ThroughputLever::setting("sqlDatabases/shop", &policy), None);
     assert_eq!(NotifyTarget::setting("env:CORDON_HOOK"), Some("CORDON_HOOK"));
     assert_eq!(NotifyTarget::setting("https://example.com"), None);
+}
+
+#[test]
+fn what_a_commit_writes_stands_beside_what_it_left_alone() {
+    let step = |id: &str, attempts| Step {
+        id: StepId::new(id),
+        generation: NO_GENERATION,
+        effect: Effect::RestoreFloor { stamp: "eastus2".into(), recorded: 4 },
+        purpose: Purpose::Restore,
+        planned_at: Timestamp::default(),
+        affirmed_at: Timestamp::default(),
+        attempts,
+        status: StepStatus::Pending { not_before: Timestamp::default() },
+    };
+    let stored = |id, version, attempts| StoredStep { version, step: step(id, attempts) };
+    let transition = Transition {
+        parent: None,
+        state: WorkloadState::new("shop".into(), 1, Timestamp::default()),
+        steps: vec![
+            StepWrite { expected: Some(7), step: step("changed", 2) },
+            StepWrite { expected: None, step: step("new", 0) },
+        ],
+        forgotten: vec![StepId::new("old")],
+        audit: None,
+        consumed: vec![],
+    };
+    let before = vec![stored("kept", 3, 1), stored("changed", 7, 1), stored("old", 9, 1)];
+    assert_eq!(
+        transition.steps_after(before),
+        [stored("kept", 3, 1), stored("changed", 8, 2), stored("new", 1, 0)]
+    );
+}
+
+#[test]
+fn a_policy_has_a_hash_of_its_own() {
+    let (one, mut other) = (shipped(), shipped());
+    other.confirm.platform_factor = 0.25;
+    let hash = policy_hash(&one);
+    assert!(hash.len() == 64 && hash.bytes().all(|c| c.is_ascii_hexdigit()), "{hash}");
+    assert_eq!(policy_hash(&shipped()), hash);
+    assert_ne!(policy_hash(&other), hash);
 }
