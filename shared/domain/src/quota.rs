@@ -61,8 +61,7 @@ pub(crate) fn learn(state: &mut WorkloadState, policy: &Policy) -> Vec<FoldNote>
             }
             (Some(before), Some(found)) => Some(QuotaShort { since: before.since, ..found }),
             (Some(before), None) => {
-                let raised =
-                    known.get(stamp).is_some_and(|most| *most > before.most && *most >= before.needed);
+                let raised = known.get(stamp).is_some_and(|most| *most >= before.needed);
                 let over = raised || as_of.since(before.seen_at) > REMEMBERED;
                 notes.extend(over.then(|| FoldNote::QuotaEnough {
                     text: format!("{stamp} is no longer known to be short of quota"),
