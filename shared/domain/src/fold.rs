@@ -114,7 +114,10 @@ pub fn fold(
         if !item.is_urgent()
             && let Some(refusal) = too_old(state, item, policy)
         {
-            notes.push(FoldNote::Refused { refusal });
+            // What was refused already keeps its own reason, which says more than its age.
+            let own =
+                if let ItemBody::Refused { refusal } = &item.body { Some(refusal.clone()) } else { None };
+            notes.push(FoldNote::Refused { refusal: own.unwrap_or(refusal) });
             continue;
         }
         if Arc::make_mut(&mut state.seen).insert(item.id.clone(), item.event_at).is_some() {

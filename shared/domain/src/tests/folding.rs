@@ -10,8 +10,8 @@ use crate::state::{CannotGrow, LOAD_SAMPLES_MAX, LoadSample, Stage};
 use crate::testing::{Direct, Story, signal};
 use crate::{
     Command, Effect, EnabledState, EvidenceClass, FailureCode, Generation, InboxItem, ItemBody, ItemId,
-    Order, Purpose, RefusalCode, RegionName, Scope, Signal, StampId, Step, StepId, StepOutcome, StepResult,
-    StepStatus, StoredStep, Timestamp, Verdict,
+    Order, Purpose, Refusal, RefusalCode, RegionName, Scope, Signal, StampId, Step, StepId, StepOutcome,
+    StepResult, StepStatus, StoredStep, Timestamp, Verdict,
 };
 
 const LOST: &str = "eastus2";
@@ -426,4 +426,18 @@ fn a_mode_by_order_ends_by_order() {
     assert_eq!(story.state.modes.len(), 1);
     obeys(&mut story, Order::Mode { cause, mode: None });
     assert!(story.state.modes.is_empty());
+}
+
+#[test]
+fn an_old_event_that_was_refused_keeps_the_reason_that_it_was_refused_for() {
+    let mut story = Story::calm(2);
+    let at = story.now.before(story.policy.limits.horizon.get() + Duration::from_secs(60));
+    let refusal = Refusal {
+        code: RefusalCode::UnknownRegion,
+        source: "HT1X-9DG".into(),
+        note: "Mars Central is no region".into(),
+    };
+    let items = [item("old-refused", at, ItemBody::Refused { refusal: refusal.clone() })];
+    let notes = fold(&mut story.state, &mut story.steps, &items, &story.policy, story.now);
+    assert_eq!(notes, [FoldNote::Refused { refusal }]);
 }
