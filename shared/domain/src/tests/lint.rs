@@ -8,7 +8,7 @@ use crate::decide::{Action, GateRead, HoldReason, Situation, StepBackReason};
 use crate::judge::{Judgement, judge};
 use crate::lint::{SafetyRule, lint};
 use crate::policy::Mode;
-use crate::state::{Cause, Freeze, FreezeCause, OperatorHold, Pause, RampRun, Stage, StampCase};
+use crate::state::{Approval, Cause, Freeze, FreezeCause, OperatorHold, Pause, RampRun, Stage, StampCase};
 use crate::testing::{Direct, Story, TICK_S};
 use crate::throughput::ThroughputFacts;
 use crate::{
@@ -244,6 +244,24 @@ fn s8_wants_to_have_read_what_it_moves() {
         assert_eq!(throughput, found, "throughput {old:?}");
     }
     assert_eq!(base.found(|judged| judged.only(raise(), Purpose::Reinforcement)), [SafetyRule::S8]);
+}
+
+#[test]
+fn s3_wants_a_second_region_approved_while_the_first_is_out() {
+    let base = Judged::about_to_cordon();
+    let first_out = |judged: &mut Judged| {
+        let decided = Some(judged.now().before(Duration::from_secs(3_600)));
+        judged.situation.state.cases.get_mut(&StampId::from(OTHER)).unwrap().decided_at = decided;
+        judged.case(OTHER).decided_at = decided;
+    };
+    assert_eq!(base.found(first_out), [SafetyRule::S3]);
+    let approved = base.found(|judged| {
+        first_out(judged);
+        let generation = judged.situation.state.generation;
+        let approval = Approval { by: "ada".into(), generation };
+        judged.situation.state.cases.get_mut(&StampId::from(LOST)).unwrap().approval = Some(approval);
+    });
+    assert_eq!(approved, []);
 }
 
 #[test]
