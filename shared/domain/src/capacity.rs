@@ -274,10 +274,10 @@ pub fn demand_before(samples: impl Iterator<Item = LoadSample>, symptom: Timesta
     last.map(|last| if last < second * COLLAPSED { second } else { last })
 }
 
-/// The demand of each stamp in requests per second, while nobody says anything bad: its newest load, unless some region has just lost most of it. Front
-/// Door drops a region at once and tells minutes later; its clients are elsewhere by then, and who sleeps for minutes has no
-/// older sample left to learn from. Then it is what all of them had some minutes ago. One moment for all: what one has lost
-/// another has, and a sum of two moments counts it twice. (Simulation, seed 90000427.)
+/// The demand of each stamp in requests per second, while nobody says anything bad: its newest load, unless some region has
+/// just lost most of it. Front Door drops a region at once and tells minutes later; its clients are elsewhere by then, and who
+/// sleeps for minutes has no older sample left to learn from. Then it is what all of them had some minutes ago. One moment for
+/// all: what one has lost another has, and a sum of two moments counts it twice. (Simulation, seed 90000427.)
 pub fn demand_in_calm(
     samples: &BTreeMap<StampId, VecDeque<LoadSample>>,
     as_of: Timestamp,
