@@ -24,6 +24,7 @@ mod explanation;
 mod drawn;
 mod counterfactuals;
 mod alternatives;
+mod news;
 mod properties;
 mod stray;
 mod unheard;
