@@ -85,7 +85,7 @@ fn a_hold_holds_back_what_the_stage_would_do_next() {
         (Stage::Proving, harm, Would::Return),
         (Stage::Readmitting, harm, Would::StepBack),
     ] {
-        // Without it the other has 600 requests per second, with the margin 630: five instances, and has four.
+        // Without it the other gets 600 requests per second, with the margin 630: it has four instances of five.
         let change = if reason == harm { more_in_other(1) } else { Change::Released };
         assert_eq!(
             Drawn::ruled(2, stage, held(reason)).would(),
@@ -215,8 +215,8 @@ fn nothing_from_before_the_end_of_a_freeze_counts_for_a_second_class() {
 fn a_contradiction_is_all_that_is_missing_only_where_two_classes_agree_already() {
     use EvidenceClass::{Data, Direct, Edge, Platform, Traffic};
     let contradicted = Change::NoContradiction { class: Edge };
-    let none = Drawn::calm(2).now();
-    let second = Change::SecondClass { since: none.before(s(20)), at: none + s(70) };
+    let now = Drawn::calm(2).now();
+    let second = Change::SecondClass { since: now.before(s(20)), at: now + s(70) };
     type Classes = &'static [EvidenceClass];
     let table: [(Classes, Option<EvidenceClass>, &Change); 5] = [
         (&[Direct], Some(Edge), &second),

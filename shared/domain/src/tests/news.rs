@@ -1,9 +1,10 @@
-//! What a record says to whom, drawn by hand: its kinds, its headline, and what the modes kept from being done.
+//! What a record is to whom, drawn by hand: its kinds, its headline, and what the modes kept from being done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::decide::{Action, HoldReason};
+use crate::assess::Rule;
+use crate::decide::{Action, HoldReason, Ruling, WaitReason};
 use crate::explain;
 use crate::fold::FoldNote;
 use crate::judge::Judgement;
@@ -15,7 +16,7 @@ use crate::shadow::{Shadow, Told, shadow};
 use crate::state::{Cause, HeldFor, Pause, Stage};
 use crate::step::{Effect, Purpose, Step, StepStatus};
 use crate::testing::{NO_GENERATION, held, shipped, waits};
-use crate::{Actuator, EnabledState, GatePosition, StampId, StepId, decide::WaitReason};
+use crate::{Actuator, EnabledState, GatePosition, StampId, StepId, Timestamp};
 
 use super::drawn::{Drawn, LOST, OTHER, s};
 
@@ -25,7 +26,7 @@ fn close_gate() -> Effect {
 }
 
 const fn raise_floor(stamp: StampId, minimum: u32) -> Effect {
-    Effect::RaiseFloor { stamp, minimum, until: crate::Timestamp::from_secs(1_900_000_000) }
+    Effect::RaiseFloor { stamp, minimum, until: Timestamp::from_secs(1_900_000_000) }
 }
 
 fn step(effect: Effect) -> Step {
@@ -86,7 +87,7 @@ fn a_hold_is_the_news_that_its_reason_makes_it() {
 
 #[test]
 fn what_is_done_comes_before_what_is_held_and_that_before_what_stays() {
-    let done = || Action::Cordon { cause: Cause::HardLoss, by: crate::assess::Rule::Ordered };
+    let done = || Action::Cordon { cause: Cause::HardLoss, by: Rule::Ordered };
     let hold = || held(HoldReason::Quiet);
     for (of_other, of_lost, headline) in [
         (done(), hold(), vec![OTHER, LOST]),
@@ -142,7 +143,7 @@ fn a_pause_that_is_told_again_goes_before_what_is_news_and_stands_alone_where_no
 fn shadow_of(action: Action, effects: Vec<Effect>) -> Shadow {
     let mut drawn = Drawn::calm(2);
     drawn.rule(LOST, action, None);
-    let of_lost = |(stamp, _): &(StampId, crate::decide::Ruling)| stamp.as_str() == LOST;
+    let of_lost = |(stamp, _): &(StampId, Ruling)| stamp.as_str() == LOST;
     Shadow {
         rulings: drawn.judgement.decision.rulings.into_iter().filter(of_lost).collect(),
         cases: BTreeMap::new(),
