@@ -25,7 +25,7 @@ fn close_gate() -> Effect {
     Effect::SetGate { stamp: LOST.into(), position: GatePosition::Closed, expires_at, reason: "lost".into() }
 }
 
-const fn raise_floor(stamp: StampId, minimum: u32) -> Effect {
+fn raise_floor(stamp: StampId, minimum: u32) -> Effect {
     Effect::RaiseFloor { stamp, minimum, until: Timestamp::from_secs(1_900_000_000) }
 }
 
