@@ -89,6 +89,7 @@ impl Tree {
             .collect::<Result<_, _>>()
             .context("read a source file")?;
         self.add_switch(crate_root)?;
+        let others = self.other_sources(crate_root, files)?;
         let mut refused = Refused::default();
         for pass in 1..=MAX_PASSES {
             let mut viable = BTreeSet::new();
@@ -105,6 +106,12 @@ impl Tree {
                 }
                 fs::write(self.root.join(file), done.text).with_context(|| format!("write {file}"))?;
                 viable.extend(done.placed);
+            }
+            // A constant function of a test calls what is constant no more.
+            for (file, source) in &others {
+                let done = embed(source, &OfFile::new(), &refused.constant)
+                    .with_context(|| format!("parse {}", file.display()))?;
+                fs::write(file, done.text).with_context(|| format!("write {}", file.display()))?;
             }
             let before = refused.count();
             self.check(package, &mut refused)?;
@@ -124,6 +131,31 @@ impl Tree {
             }
         }
         bail!("embed the mutants: the compiler still refuses some after {MAX_PASSES} passes")
+    }
+
+    /// The crate's source files that hold no mutant, its tests above all.
+    fn other_sources(
+        &self,
+        crate_root: &str,
+        files: &BTreeMap<String, OfFile>,
+    ) -> Result<Vec<(PathBuf, String)>> {
+        let root = self.root.join(crate_root);
+        let mut folders = vec![root.parent().context("the crate's root has a folder")?.to_owned()];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))? {
+                let path = entry.with_context(|| format!("list {}", folder.display()))?.path();
+                let is_mutated = files.keys().any(|file| self.root.join(file) == path);
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|ext| ext == "rs") && !is_mutated && path != root {
+                    let source =
+                        fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+                    found.push((path, source));
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn add_switch(&self, crate_root: &str) -> Result<()> {
