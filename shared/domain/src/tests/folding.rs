@@ -441,3 +441,13 @@ fn an_old_event_that_was_refused_keeps_the_reason_that_it_was_refused_for() {
     let notes = fold(&mut story.state, &mut story.steps, &items, &story.policy, story.now);
     assert_eq!(notes, [FoldNote::Refused { refusal }]);
 }
+
+#[test]
+fn a_quota_that_is_read_alone_is_held_against_what_is_known_at_once() {
+    let mut story = Story::calm(2);
+    let mut read = Facts::default();
+    read.quota.insert(OTHER.into(), QuotaFacts { read_at: story.now, instances_max: 4 });
+    let notes = folded(&mut story, facts(read));
+    assert!(matches!(notes[..], [FoldNote::QuotaShort { .. }]), "{notes:?}");
+    assert_eq!(folded(&mut story, facts(Facts::default())), vec![], "nothing was read, nothing is learnt");
+}

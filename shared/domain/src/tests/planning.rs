@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use crate::decide::{Action, Decision, GateRead, Situation, StepBackReason};
 use crate::gate::{GATE_SCHEMA, GateDocument};
-use crate::judge::judge;
+use crate::judge::{judge, transition};
 use crate::overriding::{Overridable, Override};
 use crate::plan::{Plan, plan};
 use crate::state::{Freeze, FreezeCause, OperatorHold, Pause, Stage, StampCase};
-use crate::testing::Story;
+use crate::testing::{Direct, Executor, Story, TICK_S};
 use crate::{
-    Effect, EnabledState, FailureCode, GatePosition, Generation, Purpose, StampId, Step, StepId, StepStatus,
-    StepWrite, StoredStep, Timestamp,
+    Effect, EnabledState, FailureCode, GatePosition, Generation, OperationId, Purpose, StampId, Step, StepId,
+    StepStatus, StepWrite, StoredStep, Timestamp,
 };
 
 const LOST: &str = "eastus2";
@@ -465,4 +465,22 @@ fn a_floor_is_renewed_when_half_of_its_life_is_over_and_raised_when_it_is_too_lo
         let expected: Vec<_> = expected.map(|purpose| (LOST, purpose)).into_iter().collect();
         assert_eq!(created(&day.plan()), expected, "{stands:?} for {left:?}");
     }
+}
+
+#[test]
+fn a_step_that_nothing_has_changed_is_not_written_again() {
+    let mut story = Story::calm(2);
+    story.scene(LOST).direct = Direct::Down;
+    story.scene(LOST).edge = Some(100);
+    story.executor = Executor::Stopped;
+    story.until(LOST, Stage::Evacuating, 90);
+    assert!(story.steps.iter().any(|stored| stored.step.is_live()));
+    story.now = story.now + Duration::from_secs(TICK_S);
+    let items = [story.observe()];
+    let situation = story.situation(&items);
+    let judgement = judge(&situation, &story.policy);
+    let operation = OperationId::new("op-next");
+    let next =
+        transition(&situation, &judgement, vec![], Some(story.state.generation), operation, &story.policy);
+    assert_eq!(next.steps, [], "whoever claims one meanwhile must not be in its way");
 }
