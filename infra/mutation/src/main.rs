@@ -19,7 +19,6 @@ const HELP: &str = "\
 cargo run --release -p mutation -- [options]
 
   --list FILE      the list of mutants (default: what `cargo mutants --list --json -p domain` says; needs cargo-mutants)
-  --tests NAMES    by whom they are to be caught, with commas (default: domain; a target in tests/: tests:scenarios)
   --skip TEXT      tests with this in their name are not run; for a first, quick look
   --only TEXT      mutants with this in their name alone; may be repeated, then any of them
   --only-of FILE   mutants that are named in this file, one a line
@@ -33,7 +32,6 @@ const CRATE_ROOT: &str = "shared/domain/src/lib.rs";
 
 struct Options {
     list: Option<PathBuf>,
-    tests: Vec<String>,
     skip: Option<String>,
     only: Vec<String>,
     only_of: Option<PathBuf>,
@@ -52,15 +50,8 @@ fn main() -> ExitCode {
 }
 
 fn options() -> Result<Option<Options>> {
-    let mut options = Options {
-        list: None,
-        tests: vec![PACKAGE.to_owned()],
-        skip: None,
-        only: Vec::new(),
-        only_of: None,
-        workers: 2,
-        write: None,
-    };
+    let mut options =
+        Options { list: None, skip: None, only: Vec::new(), only_of: None, workers: 2, write: None };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         if argument == "--help" {
@@ -72,7 +63,6 @@ fn options() -> Result<Option<Options>> {
         };
         match argument.as_str() {
             "--list" => options.list = Some(value.into()),
-            "--tests" => options.tests = value.split(',').map(str::to_owned).collect(),
             "--skip" => options.skip = Some(value),
             "--only" => options.only.push(value),
             "--only-of" => options.only_of = Some(value.into()),
@@ -107,8 +97,8 @@ fn mutate(options: &Options) -> Result<()> {
     let place = root.join("target/mutation");
     let tree = tree::Tree::copy(&root, &place)?;
     let built = tree.embed(&files, PACKAGE, CRATE_ROOT)?;
-    let suites = tree.suites(&options.tests)?;
-    let tests = run::reach(&suites, options.skip.as_deref(), &place, options.workers)?;
+    let suite = tree.suite(PACKAGE)?;
+    let tests = run::reach(&suite, options.skip.as_deref(), &place, options.workers)?;
     let by_number: BTreeMap<u32, &Mutant> =
         files.values().flatten().map(|(number, mutant)| (*number, mutant)).collect();
     let named = match &options.only_of {
@@ -123,7 +113,7 @@ fn mutate(options: &Options) -> Result<()> {
     };
     let mutants: Vec<u32> = built.viable.iter().filter(|number| wanted(by_number[number])).copied().collect();
     eprintln!("{} tests, {} mutants", tests.len(), mutants.len());
-    let verdicts = run::verdicts(&suites, &tests, &mutants, options.workers, |ended, number, verdict| {
+    let verdicts = run::verdicts(&suite, &tests, &mutants, options.workers, |ended, number, verdict| {
         if matches!(verdict, Verdict::Missed | Verdict::Unreached | Verdict::TimedOut)
             || ended.is_multiple_of(200)
         {

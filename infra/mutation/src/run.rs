@@ -20,7 +20,6 @@ const PATIENCE: (u32, Duration) = (4, Duration::from_secs(3));
 
 /// A test, and what it passes.
 pub(crate) struct Test {
-    suite: usize,
     name: String,
     takes: Duration,
     reaches: BTreeSet<u32>,
@@ -43,48 +42,35 @@ pub(crate) enum Verdict {
 ///
 /// # Errors
 /// When a test fails without a mutant.
-pub(crate) fn reach(
-    suites: &[Suite],
-    skip: Option<&str>,
-    scratch: &Path,
-    workers: usize,
-) -> Result<Vec<Test>> {
-    let mut names = Vec::new();
-    for (suite, program) in suites.iter().enumerate() {
-        let listed = Command::new(&program.program)
-            .args(["--list", "--format", "terse"])
-            .current_dir(&program.folder)
-            .output()
-            .with_context(|| format!("list the tests of {}", program.name))?;
-        let listed = String::from_utf8(listed.stdout).context("read the names of tests")?;
-        names.extend(
-            listed
-                .lines()
-                .filter_map(|line| line.strip_suffix(": test"))
-                .map(|name| (suite, name.to_owned())),
-        );
-    }
+pub(crate) fn reach(suite: &Suite, skip: Option<&str>, scratch: &Path, workers: usize) -> Result<Vec<Test>> {
+    let listed = Command::new(&suite.program)
+        .args(["--list", "--format", "terse"])
+        .current_dir(&suite.folder)
+        .output()
+        .with_context(|| format!("list the tests of {}", suite.package))?;
+    let listed = String::from_utf8(listed.stdout).context("read the names of tests")?;
+    let names = listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned);
+    let names: Vec<String> = names.filter(|name| skip.is_none_or(|text| !name.contains(text))).collect();
     let found = Mutex::new(Vec::new());
-    names.retain(|(_, name)| skip.is_none_or(|text| !name.contains(text)));
     side_by_side(workers, names.len(), |index| {
-        let (suite, name) = &names[index];
+        let name = &names[index];
         let file = scratch.join(format!("reached-{index}"));
         let _ = fs::remove_file(&file);
         let begun = Instant::now();
         let passed = ran(
-            &suites[*suite],
+            suite,
             std::slice::from_ref(name),
             &[("MUTATION_REACHED", &file.display().to_string())],
             Duration::from_secs(600),
         )?;
         let takes = begun.elapsed();
         if passed != Some(true) {
-            bail!("run {name} of {} without a mutant: it fails", suites[*suite].name);
+            bail!("run {name} of {} without a mutant: it fails", suite.package);
         }
         let text = fs::read_to_string(&file).unwrap_or_default();
         let _ = fs::remove_file(&file);
         let reaches = text.lines().filter_map(|line| line.parse().ok()).collect();
-        lock(&found).push(Test { suite: *suite, name: name.clone(), takes, reaches });
+        lock(&found).push(Test { name: name.clone(), takes, reaches });
         Ok(())
     })?;
     let mut tests = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -97,7 +83,7 @@ pub(crate) fn reach(
 /// # Errors
 /// When a test cannot be started.
 pub(crate) fn verdicts(
-    suites: &[Suite],
+    suite: &Suite,
     tests: &[Test],
     mutants: &[u32],
     workers: usize,
@@ -106,7 +92,7 @@ pub(crate) fn verdicts(
     let found = Mutex::new(BTreeMap::new());
     let ended = AtomicUsize::new(0);
     side_by_side(workers, mutants.len(), |index| {
-        let verdict = verdict(suites, tests, mutants[index])?;
+        let verdict = verdict(suite, tests, mutants[index])?;
         told(ended.fetch_add(1, Ordering::Relaxed) + 1, mutants[index], &verdict);
         lock(&found).insert(mutants[index], verdict);
         Ok(())
@@ -114,23 +100,20 @@ pub(crate) fn verdicts(
     Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
-fn verdict(suites: &[Suite], tests: &[Test], mutant: u32) -> Result<Verdict> {
+fn verdict(suite: &Suite, tests: &[Test], mutant: u32) -> Result<Verdict> {
     let reaching: Vec<&Test> = tests.iter().filter(|test| test.reaches.contains(&mutant)).collect();
     if reaching.is_empty() {
         return Ok(Verdict::Unreached);
     }
     let (short, long): (Vec<&Test>, Vec<&Test>) = reaching.into_iter().partition(|test| test.takes < SHORT);
     let mut batches: Vec<Vec<&Test>> = Vec::new();
-    for suite in 0..suites.len() {
-        let of_suite: Vec<&Test> = short.iter().filter(|test| test.suite == suite).copied().collect();
-        batches.extend((!of_suite.is_empty()).then_some(of_suite));
-    }
+    batches.extend((!short.is_empty()).then_some(short));
     batches.extend(long.into_iter().map(|test| vec![test]));
     let number = mutant.to_string();
     for batch in batches {
         let names: Vec<String> = batch.iter().map(|test| test.name.clone()).collect();
         let takes: Duration = batch.iter().map(|test| test.takes).sum();
-        match ran(&suites[batch[0].suite], &names, &[("MUTANT", &number)], takes * PATIENCE.0 + PATIENCE.1)? {
+        match ran(suite, &names, &[("MUTANT", &number)], takes * PATIENCE.0 + PATIENCE.1)? {
             Some(true) => {}
             Some(false) => return Ok(Verdict::Caught),
             None => return Ok(Verdict::TimedOut),
@@ -161,7 +144,7 @@ fn ran(
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .with_context(|| format!("start the tests of {}", suite.name))?;
+        .with_context(|| format!("start the tests of {}", suite.package))?;
     let begun = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {

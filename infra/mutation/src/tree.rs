@@ -38,8 +38,8 @@ pub(crate) struct Built {
 /// A program of tests.
 #[derive(Debug, Clone)]
 pub(crate) struct Suite {
-    /// As it was asked for: `domain`, or `tests:scenarios`.
-    pub(crate) name: String,
+    /// Whose.
+    pub(crate) package: String,
     /// The program.
     pub(crate) program: PathBuf,
     /// Where its tests expect to be run.
@@ -230,30 +230,23 @@ impl Tree {
         found
     }
 
-    /// Builds the programs of tests `names`: a package's unit tests, or `package:target` for a target in its `tests`.
+    /// Builds the unit tests of a package.
     ///
     /// # Errors
-    /// When one does not build.
-    pub(crate) fn suites(&self, names: &[String]) -> Result<Vec<Suite>> {
-        names.iter().map(|name| self.suite(name)).collect()
-    }
-
-    fn suite(&self, name: &str) -> Result<Suite> {
-        let messages = match name.split_once(':') {
-            Some((package, target)) => self.cargo(&["test", "-p", package, "--test", target, "--no-run"])?,
-            None => self.cargo(&["test", "-p", name, "--lib", "--no-run"])?,
-        };
+    /// When they do not build.
+    pub(crate) fn suite(&self, package: &str) -> Result<Suite> {
+        let messages = self.cargo(&["test", "-p", package, "--lib", "--no-run"])?;
         let built = messages
             .iter()
             .rev()
             .find(|message| message["profile"]["test"] == true && message["executable"].is_string());
         let Some(built) = built else {
             let errors = messages.iter().filter_map(|message| message["message"]["rendered"].as_str());
-            bail!("build the tests {name}: cargo names no program\n{}", errors.collect::<String>());
+            bail!("build the tests of {package}: cargo names no program\n{}", errors.collect::<String>());
         };
         let manifest = PathBuf::from(built["manifest_path"].as_str().unwrap_or_default());
         Ok(Suite {
-            name: name.to_owned(),
+            package: package.to_owned(),
             program: PathBuf::from(built["executable"].as_str().unwrap_or_default()),
             folder: manifest.parent().unwrap_or(&self.root).to_owned(),
         })
