@@ -12,7 +12,8 @@ use serde_json::Value;
 const FILE_LINES_MAX: usize = 700;
 
 /// Who may depend on whom, within the workspace. What is not listed may not.
-const INTERNAL: [(&str, &[&str]); 7] = [
+const INTERNAL: [(&str, &[&str]); 8] = [
+    ("mutation", &[]),
     ("domain", &[]),
     ("adapters", &["domain"]),
     ("simulator", &["adapters", "domain"]),
