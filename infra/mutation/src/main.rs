@@ -140,12 +140,14 @@ fn report(
         println!("{name}");
     }
     println!(
-        "{} mutants listed, {} do not compile, {} in constants were not tried; of {} viable ones {} were caught ({} of them by a time-out), {} missed, {} reached by no test: {:.1} %",
+        "{} mutants listed, {} do not compile, {} in constants were not tried",
         by_number.len(),
         built.unviable.len(),
-        built.constant.len(),
+        built.constant.len()
+    );
+    println!(
+        "of {} viable ones {caught} were caught ({} of them by a time-out), {} missed, {} reached by no test: {:.1} %",
         verdicts.len(),
-        caught,
         count(Verdict::TimedOut),
         count(Verdict::Missed),
         count(Verdict::Unreached),

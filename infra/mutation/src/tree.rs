@@ -47,7 +47,8 @@ pub(crate) struct Suite {
 }
 
 impl Tree {
-    /// Copies what git knows of the repository or would add to it at `from` to `to`, which is emptied first but for what was built there.
+    /// Copies the repository at `from`, what git knows of it or would add to it, into `to`, which is emptied first but for
+    /// what was built there.
     ///
     /// # Errors
     /// When git or the file system fails.
@@ -83,35 +84,25 @@ impl Tree {
         package: &str,
         crate_root: &str,
     ) -> Result<Built> {
-        let sources: BTreeMap<&str, String> = files
-            .keys()
-            .map(|file| fs::read_to_string(self.root.join(file)).map(|text| (file.as_str(), text)))
-            .collect::<Result<_, _>>()
-            .context("read a source file")?;
-        self.add_switch(crate_root)?;
-        let others = self.other_sources(crate_root, files)?;
+        let sources = self.sources(crate_root)?;
+        let switch = self.root.join(crate_root).with_file_name("mutation.rs");
+        fs::write(&switch, SWITCH).with_context(|| format!("write {}", switch.display()))?;
         let mut refused = Refused::default();
         for pass in 1..=MAX_PASSES {
             let mut viable = BTreeSet::new();
-            for (file, mutants) in files {
+            for (file, source) in &sources {
+                let mutants = files.get(file).into_iter().flatten();
                 let kept: OfFile = mutants
-                    .iter()
                     .filter(|(number, _)| !refused.mutants.contains(number))
                     .map(|(number, mutant)| (*number, mutant.clone()))
                     .collect();
-                let mut done = embed(&sources[file.as_str()], &kept, &refused.constant)
-                    .with_context(|| format!("parse {file}"))?;
-                if self.root.join(file) == self.root.join(crate_root) {
+                let mut done =
+                    embed(source, &kept, &refused.constant).with_context(|| format!("parse {file}"))?;
+                if file == crate_root {
                     done.text.push_str(" pub mod mutation;");
                 }
                 fs::write(self.root.join(file), done.text).with_context(|| format!("write {file}"))?;
                 viable.extend(done.placed);
-            }
-            // A constant function of a test calls what is constant no more.
-            for (file, source) in &others {
-                let done = embed(source, &OfFile::new(), &refused.constant)
-                    .with_context(|| format!("parse {}", file.display()))?;
-                fs::write(file, done.text).with_context(|| format!("write {}", file.display()))?;
             }
             let before = refused.count();
             self.check(package, &mut refused)?;
@@ -133,38 +124,25 @@ impl Tree {
         bail!("embed the mutants: the compiler still refuses some after {MAX_PASSES} passes")
     }
 
-    /// The crate's source files that hold no mutant, its tests above all.
-    fn other_sources(
-        &self,
-        crate_root: &str,
-        files: &BTreeMap<String, OfFile>,
-    ) -> Result<Vec<(PathBuf, String)>> {
+    /// The crate's source files by their names from the root. Its tests are among them: they hold no mutant, but a constant
+    /// function of theirs would call what is constant no more.
+    fn sources(&self, crate_root: &str) -> Result<BTreeMap<String, String>> {
         let root = self.root.join(crate_root);
         let mut folders = vec![root.parent().context("the crate's root has a folder")?.to_owned()];
-        let mut found = Vec::new();
+        let mut found = BTreeMap::new();
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).with_context(|| format!("list {}", folder.display()))? {
                 let path = entry.with_context(|| format!("list {}", folder.display()))?.path();
-                let is_mutated = files.keys().any(|file| self.root.join(file) == path);
                 if path.is_dir() {
                     folders.push(path);
-                } else if path.extension().is_some_and(|ext| ext == "rs") && !is_mutated && path != root {
-                    let source =
-                        fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-                    found.push((path, source));
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    let name = path.strip_prefix(&self.root).unwrap_or(&path).to_string_lossy().into_owned();
+                    let source = fs::read_to_string(&path).with_context(|| format!("read {name}"))?;
+                    found.insert(name, source);
                 }
             }
         }
         Ok(found)
-    }
-
-    fn add_switch(&self, crate_root: &str) -> Result<()> {
-        let root = self.root.join(crate_root);
-        let folder = root.parent().context("the crate's root has a folder")?;
-        fs::write(folder.join("mutation.rs"), SWITCH).context("write the switch")?;
-        let mut text = fs::read_to_string(&root).with_context(|| format!("read {crate_root}"))?;
-        text.push_str("\npub mod mutation;\n");
-        fs::write(&root, text).with_context(|| format!("write {crate_root}"))
     }
 
     fn cargo(&self, arguments: &[&str]) -> Result<Vec<Value>> {

@@ -16,8 +16,8 @@ use crate::state::{Stage, StampCase, WorkloadState};
 use crate::throughput::ThroughputFacts;
 use crate::{
     CONSUMED_MAX, Command, Effect, EnabledState, EvidenceClass, FailureCode, FailureKind, GatePosition,
-    Generation, InboxItem, ItemBody, ItemId, Measure, OperationId, Order, RegionName, Scope, Signal, StampId,
-    Standing, Step, StepOutcome, StepResult, StepStatus, StoredStep, Timestamp, Verdict,
+    Generation, InboxItem, ItemBody, ItemId, Measure, OperationId, Order, Purpose, RegionName, Scope, Signal,
+    StampId, Standing, Step, StepId, StepOutcome, StepResult, StepStatus, StoredStep, Timestamp, Verdict,
 };
 
 /// The observers run every 10 s.
@@ -25,6 +25,17 @@ pub(crate) const TICK_S: u64 = 10;
 
 /// Regions of the stamps, in order; a stamp is named like its region.
 pub(crate) const STAMPS: [&str; 4] = ["eastus2", "centralus", "westus", "westeurope"];
+
+/// Every stage, in the order of an incident.
+pub(crate) const STAGES: [Stage; 7] = [
+    Stage::Serving,
+    Stage::Suspect,
+    Stage::Evacuating,
+    Stage::Cordoned,
+    Stage::Proving,
+    Stage::Readmitting,
+    Stage::Held,
+];
 
 /// The policy that ships.
 pub(crate) fn shipped() -> Policy {
@@ -163,6 +174,26 @@ impl Story {
         };
         story.run(180);
         story
+    }
+
+    /// The first of three stamps is lost, and the next run of the observers is the one that cordons it.
+    pub(crate) fn about_to_cordon() -> Self {
+        let lost = |seconds| {
+            let mut story = Self::calm(3);
+            story.scene(STAMPS[0]).direct = Direct::Down;
+            story.scene(STAMPS[0]).edge = Some(100);
+            story.run(seconds);
+            story
+        };
+        let takes = lost(0).run_until(300, |story| matches!(story.action(STAMPS[0]), Action::Cordon { .. }));
+        lost(takes - TICK_S)
+    }
+
+    /// What is known at the next run of the observers, whose time comes; nothing of it is stored.
+    pub(crate) fn look_again(&mut self) -> Situation {
+        self.now = self.now + Duration::from_secs(TICK_S);
+        let items = [self.observe()];
+        self.situation(&items)
     }
 
     /// The world around a stamp, to be changed.
@@ -514,6 +545,21 @@ impl Scene {
         );
         signals
     }
+}
+
+/// A step of the first generation as the ledger holds it, planned and affirmed at `at`.
+pub(crate) fn stored_step(effect: Effect, status: StepStatus, attempts: u32, at: Timestamp) -> StoredStep {
+    let step = Step {
+        id: StepId::new("1-1"),
+        generation: Generation { epoch: 1, n: 1 },
+        effect,
+        purpose: Purpose::Removal,
+        planned_at: at,
+        affirmed_at: at,
+        attempts,
+        status,
+    };
+    StoredStep { version: 1, step }
 }
 
 /// A sample about one stamp.

@@ -7,12 +7,9 @@ use crate::facts::{CapacityFacts, OriginFacts};
 use crate::fold::FoldNote;
 use crate::policy::{OnDrift, Policy};
 use crate::state::Stage;
-use crate::step::{Effect, Step, StepStatus};
-use crate::testing::{Direct, Story, shipped};
-use crate::{
-    EnabledState, FailureCode, GatePosition, Generation, Order, Purpose, StampId, StepId, StoredStep,
-    Timestamp, drift,
-};
+use crate::step::{Effect, StepStatus};
+use crate::testing::{Direct, Story, shipped, stored_step};
+use crate::{EnabledState, FailureCode, GatePosition, Order, StampId, StoredStep, Timestamp, drift};
 
 const LOST: &str = "eastus2";
 const OTHER: &str = "centralus";
@@ -198,19 +195,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn step(effect: Effect, status: StepStatus, attempts: u32) -> StoredStep {
-    StoredStep {
-        version: 1,
-        step: Step {
-            id: StepId::new("step-1"),
-            generation: Generation { epoch: 1, n: 1 },
-            effect,
-            purpose: Purpose::Reinforcement,
-            planned_at: at(0),
-            affirmed_at: at(0),
-            attempts,
-            status,
-        },
-    }
+    stored_step(effect, status, attempts, at(0))
 }
 
 fn failed(second: i64) -> StepStatus {

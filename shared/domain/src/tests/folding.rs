@@ -7,11 +7,11 @@ use crate::facts::{CapacityFacts, Facts, GatedView, LoadFacts, OriginFacts, Quot
 use crate::fold::{FoldNote, fold};
 use crate::modes::ModeCause;
 use crate::state::{CannotGrow, LOAD_SAMPLES_MAX, LoadSample, Stage};
-use crate::testing::{Direct, Story, signal};
+use crate::testing::{Direct, Story, signal, stored_step};
 use crate::{
-    Command, Effect, EnabledState, EvidenceClass, FailureCode, Generation, InboxItem, ItemBody, ItemId,
-    Order, Purpose, Refusal, RefusalCode, RegionName, Scope, Signal, StampId, Step, StepId, StepOutcome,
-    StepResult, StepStatus, StoredStep, Timestamp, Verdict,
+    Command, Effect, EnabledState, EvidenceClass, FailureCode, InboxItem, ItemBody, ItemId, Order, Refusal,
+    RefusalCode, RegionName, Scope, Signal, StampId, StepId, StepOutcome, StepResult, StepStatus, StoredStep,
+    Timestamp, Verdict,
 };
 
 const LOST: &str = "eastus2";
@@ -275,25 +275,12 @@ fn an_older_list_of_stamps_is_not_believed_and_one_of_the_same_moment_is() {
 }
 
 fn step(story: &Story, effect: Effect, attempts: u32) -> StoredStep {
-    let at = story.now;
-    let status = StepStatus::Claimed { owner: "one".into(), deadline: at + Duration::from_secs(60) };
-    StoredStep {
-        version: 1,
-        step: Step {
-            id: StepId::new("step-1"),
-            generation: Generation { epoch: 1, n: 1 },
-            effect,
-            purpose: Purpose::Reinforcement,
-            planned_at: at,
-            affirmed_at: at,
-            attempts,
-            status,
-        },
-    }
+    let deadline = story.now + Duration::from_secs(60);
+    stored_step(effect, StepStatus::Claimed { owner: "one".into(), deadline }, attempts, story.now)
 }
 
 fn outcome(story: &mut Story, attempt: u32, result: StepResult) -> Vec<FoldNote> {
-    let outcome = StepOutcome { step: StepId::new("step-1"), attempt, at: story.now, result };
+    let outcome = StepOutcome { step: StepId::new("1-1"), attempt, at: story.now, result };
     folded(story, ItemBody::Outcome { outcome })
 }
 

@@ -7,7 +7,7 @@ use crate::judge::{Judgement, judge};
 use crate::lint::{SafetyRule, lint};
 use crate::overriding::{Overridable, Override};
 use crate::state::{Approval, Cause, Freeze, FreezeCause, Stage};
-use crate::testing::{Direct, Executor, NO_GENERATION, Plane, Story, TICK_S, check, held};
+use crate::testing::{Direct, Executor, NO_GENERATION, Plane, Story, check, held};
 use crate::{Actuator, Effect, EvidenceClass, GatePosition, Order, Purpose, StampId, Standing, StepStatus};
 
 const LOST: &str = "eastus2";
@@ -195,17 +195,8 @@ fn one_region_per_ten_minutes() {
 
 /// The evaluation that cordons `LOST` of three, not yet stored.
 fn about_to_cordon() -> (Story, Situation, Judgement) {
-    let story = |seconds| {
-        let mut story = Story::calm(3);
-        lose(&mut story, LOST);
-        story.run(seconds);
-        story
-    };
-    let takes = story(0).run_until(300, |story| matches!(story.action(LOST), Action::Cordon { .. }));
-    let mut story = story(takes - TICK_S);
-    story.now = story.now + Duration::from_secs(TICK_S);
-    let items = [story.observe()];
-    let situation = story.situation(&items);
+    let mut story = Story::about_to_cordon();
+    let situation = story.look_again();
     let judgement = judge(&situation, &story.policy);
     assert!(matches!(judgement.decision.rulings[&StampId::from(LOST)].action, Action::Cordon { .. }));
     (story, situation, judgement)

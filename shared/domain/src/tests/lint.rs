@@ -9,12 +9,9 @@ use crate::judge::{Judgement, judge};
 use crate::lint::{SafetyRule, lint};
 use crate::policy::Mode;
 use crate::state::{Approval, Cause, Freeze, FreezeCause, OperatorHold, Pause, RampRun, Stage, StampCase};
-use crate::testing::{Direct, Story, TICK_S};
+use crate::testing::{STAGES, Story, stored_step};
 use crate::throughput::ThroughputFacts;
-use crate::{
-    Effect, EnabledState, GatePosition, Generation, Purpose, StampId, Step, StepId, StepStatus, StoredStep,
-    Timestamp,
-};
+use crate::{Effect, EnabledState, GatePosition, Generation, Purpose, StampId, Step, StepStatus, Timestamp};
 
 const LOST: &str = "eastus2";
 const OTHER: &str = "centralus";
@@ -31,22 +28,12 @@ struct Judged {
 impl Judged {
     /// The evaluation that cordons `LOST` of three.
     fn about_to_cordon() -> Self {
-        let story = |seconds| {
-            let mut story = Story::calm(3);
-            story.scene(LOST).direct = Direct::Down;
-            story.scene(LOST).edge = Some(100);
-            story.run(seconds);
-            story
-        };
-        let takes = story(0).run_until(300, |story| matches!(story.action(LOST), Action::Cordon { .. }));
-        Self::next(story(takes - TICK_S))
+        Self::next(Story::about_to_cordon())
     }
 
     /// The next evaluation of a story, not stored.
     fn next(mut story: Story) -> Self {
-        story.now = story.now + Duration::from_secs(TICK_S);
-        let items = [story.observe()];
-        let situation = story.situation(&items);
+        let situation = story.look_again();
         let judgement = judge(&situation, &story.policy);
         Self { story, situation, judgement }
     }
@@ -85,17 +72,8 @@ impl Judged {
     }
 
     fn in_flight(&mut self, effect: Effect, status: StepStatus, attempts: u32) {
-        let step = Step {
-            id: StepId::new("in-flight"),
-            generation: Generation { epoch: 1, n: 1 },
-            purpose: Purpose::Removal,
-            planned_at: self.now(),
-            affirmed_at: self.now(),
-            effect,
-            attempts,
-            status,
-        };
-        self.situation.steps.push(StoredStep { version: 1, step });
+        let now = self.now();
+        self.situation.steps.push(stored_step(effect, status, attempts, now));
     }
 }
 
@@ -495,14 +473,7 @@ fn s7_takes_no_capacity_away_before_everybody_serves() {
     ] {
         let give = give(effect);
         assert_eq!(base.found(&give), []);
-        for stage in [
-            Stage::Suspect,
-            Stage::Evacuating,
-            Stage::Cordoned,
-            Stage::Proving,
-            Stage::Readmitting,
-            Stage::Held,
-        ] {
+        for stage in STAGES.into_iter().filter(|stage| *stage != Stage::Serving) {
             let found = base.found(|judged| {
                 give(judged);
                 judged.case(THIRD).stage = stage;
@@ -552,7 +523,7 @@ fn s2_keeps_ready_capacity_over_the_demand_but_for_a_gray_region_whose_load_fits
     // A gray one may go without the margin, and not without the room.
     assert!(!sinks(Cause::Gray, 0.66, |_| {}), "2.0 against 1.98");
     assert!(sinks(Cause::Gray, 0.68, |_| {}), "2.0 against 2.04");
-    // What a slice leaves where it is need not fit elsewhere: 0.75 of it moves, 2.7 against 2.0 + 0.25; then 2.2 against 2.25.
+    // What a slice leaves where it is need not fit elsewhere: three quarters move beside the two others' own.
     let slice = |judged: &mut Judged| judged.case(LOST).gate = GatePosition::Slice(25);
     assert!(!sinks(Cause::Gray, 0.72, slice), "1.98 against 2.0");
     assert!(sinks(Cause::Gray, 0.74, slice), "2.035 against 2.0");

@@ -10,7 +10,7 @@ use crate::facts::LoadFacts;
 use crate::gate::{GATE_SCHEMA, GateDocument};
 use crate::overriding::{Overridable, Override};
 use crate::state::{Approval, ByHand, Freeze, FreezeCause, Pause, Stage, StampCase, Track};
-use crate::testing::{Direct, NO_GENERATION, Story, TICK_S};
+use crate::testing::{Direct, NO_GENERATION, Story};
 use crate::{EvidenceClass, GatePosition, StampId, Timestamp};
 
 pub(crate) const LOST: &str = "eastus2";
@@ -35,23 +35,13 @@ pub(crate) type Change = fn(&mut Moment);
 impl Moment {
     /// The next one of a story.
     pub(crate) fn next(mut story: Story) -> Self {
-        story.now = story.now + s(TICK_S);
-        let items = [story.observe()];
-        let situation = story.situation(&items);
+        let situation = story.look_again();
         Self { story, situation }
     }
 
     /// The one that cordons `LOST` of three.
     pub(crate) fn of_a_cordon() -> Self {
-        let lost = |seconds| {
-            let mut story = Story::calm(3);
-            story.scene(LOST).direct = Direct::Down;
-            story.scene(LOST).edge = Some(100);
-            story.run(seconds);
-            story
-        };
-        let takes = lost(0).run_until(300, |story| matches!(story.action(LOST), Action::Cordon { .. }));
-        Self::next(lost(takes - TICK_S))
+        Self::next(Story::about_to_cordon())
     }
 
     /// One in which a gray `LOST` of so many waits for survivors.

@@ -14,9 +14,9 @@ use crate::overriding::{Overridable, Override};
 use crate::policy::{Mode, Policy};
 use crate::shadow::{Shadow, Told, shadow};
 use crate::state::{Cause, HeldFor, Pause, Stage};
-use crate::step::{Effect, Purpose, Step, StepStatus};
-use crate::testing::{NO_GENERATION, held, shipped, waits};
-use crate::{Actuator, EnabledState, GatePosition, StampId, StepId, Timestamp};
+use crate::step::{Effect, Step, StepStatus};
+use crate::testing::{NO_GENERATION, held, shipped, stored_step, waits};
+use crate::{Actuator, EnabledState, GatePosition, StampId, Timestamp};
 
 use super::drawn::{Drawn, LOST, OTHER, s};
 
@@ -31,16 +31,7 @@ fn raise_floor(stamp: StampId, minimum: u32) -> Effect {
 
 fn step(effect: Effect) -> Step {
     let planned_at = Drawn::calm(1).now();
-    Step {
-        id: StepId::new("9-9-0"),
-        generation: NO_GENERATION,
-        effect,
-        purpose: Purpose::Removal,
-        planned_at,
-        affirmed_at: planned_at,
-        attempts: 0,
-        status: StepStatus::Pending { not_before: planned_at },
-    }
+    stored_step(effect, StepStatus::Pending { not_before: planned_at }, 0, planned_at).step
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::judge::{judge, transition};
 use crate::overriding::{Overridable, Override};
 use crate::plan::{Plan, plan};
 use crate::state::{Freeze, FreezeCause, OperatorHold, Pause, Stage, StampCase};
-use crate::testing::{Direct, Executor, Story, TICK_S};
+use crate::testing::{Direct, Executor, Story, stored_step};
 use crate::{
     Effect, EnabledState, FailureCode, GatePosition, Generation, OperationId, Purpose, StampId, Step, StepId,
     StepStatus, StepWrite, StoredStep, Timestamp,
@@ -71,18 +71,8 @@ impl Day {
 
     /// The ledger holds this step, affirmed just now.
     fn holds(&mut self, effect: Effect, purpose: Purpose, status: StepStatus) -> &mut Step {
-        let now = self.now();
-        let step = Step {
-            id: StepId::new("held"),
-            generation: Generation { epoch: 1, n: 1 },
-            effect,
-            purpose,
-            planned_at: now,
-            affirmed_at: now,
-            attempts: 0,
-            status,
-        };
-        self.situation.steps.push(StoredStep { version: 7, step });
+        let stored = stored_step(effect, status, 0, self.now());
+        self.situation.steps.push(StoredStep { version: 7, step: Step { purpose, ..stored.step } });
         &mut self.situation.steps.last_mut().unwrap().step
     }
 
@@ -233,7 +223,7 @@ fn what_has_ended_is_remembered_for_an_hour() {
             day.holds(floor(OTHER), Purpose::Reinforcement, status.clone());
             assert_eq!(day.plan().forgotten.len(), forgotten, "{status:?}, {ago:?} ago");
             // Ended only in this fold: in the ledger it is still live.
-            day.situation.concluded.insert(StepId::new("held"));
+            day.situation.concluded.insert(StepId::new("1-1"));
             assert_eq!(day.plan().forgotten, [], "{status:?}, {ago:?} ago");
         }
     }
@@ -475,9 +465,7 @@ fn a_step_that_nothing_has_changed_is_not_written_again() {
     story.executor = Executor::Stopped;
     story.until(LOST, Stage::Evacuating, 90);
     assert!(story.steps.iter().any(|stored| stored.step.is_live()));
-    story.now = story.now + Duration::from_secs(TICK_S);
-    let items = [story.observe()];
-    let situation = story.situation(&items);
+    let situation = story.look_again();
     let judgement = judge(&situation, &story.policy);
     let operation = OperationId::new("op-next");
     let next =

@@ -6,11 +6,9 @@ use crate::decide::Decision;
 use crate::fold::FoldNote;
 use crate::judge::judge;
 use crate::state::{Stage, StampCase};
-use crate::testing::{Story, shipped};
+use crate::testing::{Story, shipped, stored_step};
 use crate::throughput::{HeldThroughput, ThroughputFacts, take_facts, wanted};
-use crate::{
-    Effect, FailureCode, GatePosition, Purpose, StampId, Step, StepId, StepStatus, StoredStep, Timestamp,
-};
+use crate::{Effect, FailureCode, GatePosition, Purpose, StampId, Step, StepStatus, StoredStep, Timestamp};
 
 const LOST: &str = "eastus2";
 const OTHER: &str = "centralus";
@@ -33,17 +31,9 @@ fn raised() -> Story {
 }
 
 fn stored(story: &Story, effect: Effect, attempts: u32, status: StepStatus) -> StoredStep {
-    let step = Step {
-        id: StepId::new("1.1-1"),
-        generation: story.state.generation,
-        effect,
-        purpose: Purpose::Restore,
-        planned_at: story.now,
-        affirmed_at: story.now,
-        attempts,
-        status,
-    };
-    StoredStep { version: 1, step }
+    let stored = stored_step(effect, status, attempts, story.now);
+    let step = Step { generation: story.state.generation, purpose: Purpose::Restore, ..stored.step };
+    StoredStep { step, ..stored }
 }
 
 fn restore(resource: &str) -> Effect {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::overriding::{Overridable, Override};
 use crate::state::{Cause, Stage, StampCase, WorkloadState};
-use crate::testing::{NO_GENERATION, Story};
+use crate::testing::{NO_GENERATION, STAGES, Story};
 use crate::{GatePosition, StampId, Timestamp};
 
 const STAMP: &str = "eastus2";
@@ -83,15 +83,7 @@ fn an_override_is_worth_something_until_its_end() {
 #[test]
 fn a_region_is_out_while_it_is_cordoned_or_proves_itself() {
     let out = [Stage::Cordoned, Stage::Proving];
-    for stage in [
-        Stage::Serving,
-        Stage::Suspect,
-        Stage::Evacuating,
-        Stage::Cordoned,
-        Stage::Proving,
-        Stage::Readmitting,
-        Stage::Held,
-    ] {
+    for stage in STAGES {
         assert_eq!(stage.is_out(), out.contains(&stage), "{stage:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::decide::{Action, GateRead};
 use crate::state::Stage;
-use crate::testing::{Direct, Executor, Story};
+use crate::testing::{Direct, Executor, Story, stored_step};
 use crate::{
     Effect, EnabledState, GatePosition, Order, Purpose, StampId, Step, StepId, StepStatus, StoredStep,
 };
@@ -182,17 +182,9 @@ fn a_void_attempt_that_arrives_after_all_is_done() {
 
 /// A step of ours for the origin of `LOST`, which is over.
 fn ended(story: &Story, attempts: u32, status: StepStatus) -> StoredStep {
-    let step = Step {
-        id: StepId::new("1.1-1"),
-        generation: story.state.generation,
-        effect: Effect::SetOrigin { stamp: LOST.into(), enabled: EnabledState::Disabled },
-        purpose: Purpose::Removal,
-        planned_at: story.now,
-        affirmed_at: story.now,
-        attempts,
-        status,
-    };
-    StoredStep { version: 1, step }
+    let effect = Effect::SetOrigin { stamp: LOST.into(), enabled: EnabledState::Disabled };
+    let stored = stored_step(effect, status, attempts, story.now);
+    StoredStep { step: Step { generation: story.state.generation, ..stored.step }, ..stored }
 }
 
 #[test]

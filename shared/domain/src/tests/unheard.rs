@@ -3,10 +3,8 @@
 use crate::decide::GateRead;
 use crate::gate::GATE_SCHEMA;
 use crate::stray::{is_read_back, may_move_the_gate};
-use crate::{
-    Effect, EnabledState, GateDocument, GatePosition, Generation, Purpose, Step, StepId, StepStatus,
-    Timestamp,
-};
+use crate::testing::stored_step;
+use crate::{Effect, EnabledState, GateDocument, GatePosition, Generation, Step, StepStatus, Timestamp};
 
 const STAMP: &str = "eastus2";
 
@@ -18,8 +16,7 @@ const NEWER: Generation = Generation { epoch: 1, n: 21 };
 
 fn step(effect: Effect, attempts: u32, status: StepStatus) -> Step {
     let at = Timestamp::from_secs(1_800_000_000);
-    let (id, purpose) = (StepId::new("1.20-1"), Purpose::Removal);
-    Step { id, generation: OWN, effect, purpose, planned_at: at, affirmed_at: at, attempts, status }
+    Step { generation: OWN, ..stored_step(effect, status, attempts, at).step }
 }
 
 fn sets_gate(position: GatePosition) -> Effect {

@@ -11,11 +11,11 @@ use crate::policy::{NotifyTarget, Speaker, ThroughputLever};
 use crate::regions::{distance_km, is_known};
 use crate::signal::note;
 use crate::state::WorkloadState;
-use crate::testing::{NO_GENERATION, shipped};
+use crate::testing::{shipped, stored_step};
 use crate::transition::{StepWrite, Transition};
 use crate::{
-    Command, Effect, EnabledState, EvidenceClass, GatePosition, InboxItem, ItemBody, Measure, Order, Purpose,
-    Step, StepId, StepStatus, StoredStep, Timestamp,
+    Command, Effect, EnabledState, EvidenceClass, GatePosition, InboxItem, ItemBody, Measure, Order, Step,
+    StepId, StepStatus, StoredStep, Timestamp,
 };
 
 fn speaker(source: &str) -> Speaker {
@@ -252,15 +252,10 @@ fn the_policy_finds_its_speakers_services_and_settings() {
 
 #[test]
 fn what_a_commit_writes_stands_beside_what_it_left_alone() {
-    let step = |id: &str, attempts| Step {
-        id: StepId::new(id),
-        generation: NO_GENERATION,
-        effect: Effect::RestoreFloor { stamp: "eastus2".into(), recorded: 4 },
-        purpose: Purpose::Restore,
-        planned_at: Timestamp::default(),
-        affirmed_at: Timestamp::default(),
-        attempts,
-        status: StepStatus::Pending { not_before: Timestamp::default() },
+    let step = |id: &str, attempts| {
+        let effect = Effect::RestoreFloor { stamp: "eastus2".into(), recorded: 4 };
+        let status = StepStatus::Pending { not_before: Timestamp::default() };
+        Step { id: StepId::new(id), ..stored_step(effect, status, attempts, Timestamp::default()).step }
     };
     let stored = |id, version, attempts| StoredStep { version, step: step(id, attempts) };
     let transition = Transition {

@@ -11,7 +11,7 @@ use crate::modes::ModeCause;
 use crate::policy::{Mode, Span, parse};
 use crate::signal::RefusalCode;
 use crate::state::{Cause, FreezeCause, Stage, StampCase};
-use crate::testing::{Direct, Story};
+use crate::testing::{Direct, STAGES, Story};
 use crate::{EvidenceClass, FailureCode, StampId, Timestamp};
 
 const LOST: &str = "eastus2";
@@ -100,22 +100,13 @@ fn every_action_has_words_of_its_own() {
 
 #[test]
 fn every_code_class_and_stage_has_words_of_its_own() {
-    let stages = [
-        Stage::Serving,
-        Stage::Suspect,
-        Stage::Evacuating,
-        Stage::Cordoned,
-        Stage::Proving,
-        Stage::Readmitting,
-        Stage::Held,
-    ];
-    all_differ(&stages.map(|stage| explain::stage(stage).to_owned()));
+    all_differ(&STAGES.map(|stage| explain::stage(stage).to_owned()));
     let reason = |stage, cause| {
         explain::stage_reason(&StampCase { stage, cause, ..StampCase::new(Timestamp::default()) })
     };
     let causes = [None, Some(Cause::HardLoss), Some(Cause::Gray), Some(Cause::Order)];
     all_differ(&causes.map(|cause| reason(Stage::Cordoned, cause)));
-    all_differ(&stages.map(|stage| reason(stage, None)));
+    all_differ(&STAGES.map(|stage| reason(stage, None)));
     let codes = [
         FailureCode::LastEnabledOrigin,
         FailureCode::Superseded,
