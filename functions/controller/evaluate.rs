@@ -12,7 +12,7 @@ use domain::{CONSUMED_MAX, FIRST_EPOCH, ItemBody, OperationId, StampId, Timestam
 use serde::Serialize;
 
 use super::execute::execute_due;
-use super::{Controller, ControllerError, epoch};
+use super::{Controller, ControllerError, epoch, own_clock};
 
 /// Rounds of load, decide, commit and execute in one invocation: a full inbox of 24 h is 8640 / 80 commits, but an
 /// invocation must end long before the host's time-out, and the next wake-up goes on.
@@ -51,12 +51,14 @@ pub async fn evaluate(controller: &Controller) -> Result<Evaluation, ControllerE
     }
     for _ in 0..ROUNDS_MAX {
         let view = controller.ledger.load(&controller.policy.workload.name, CONSUMED_MAX).await?;
+        let now = controller.clock.now();
+        own_clock::check(controller, now, view.state.as_ref().map(|state| state.as_of)).await?;
         let more = view.more;
         let folded = view.inbox.len();
-        let next = next_transition(controller, &view).await?;
+        let next = next_transition(controller, &view, now).await?;
         let state = next.as_ref().map(|next| &next.state).or(view.state.as_ref());
         let observed_at = state.and_then(|state| state.observed_at);
-        done.watches = observed_at.is_some_and(|at| watched(at, controller.clock.now()));
+        done.watches = observed_at.is_some_and(|at| watched(at, now));
         let Some(next) = next else {
             // What was just read is what stands; a claim proves it for its step.
             let Some(state) = view.state else { return Ok(done) };
@@ -119,8 +121,8 @@ pub async fn situation(controller: &Controller) -> Result<Situation, ControllerE
 async fn next_transition(
     controller: &Controller,
     view: &LedgerView,
+    now: Timestamp,
 ) -> Result<Option<Transition>, ControllerError> {
-    let now = controller.clock.now();
     let stamps = stamps_of(view);
     if let Some(gates) = controller.gates_read.recent(&stamps, &view.steps, now) {
         let next = next_by(controller, view, gates, None, now)?;

@@ -8,6 +8,7 @@ mod floor;
 mod gates;
 mod observe;
 pub mod order;
+mod own_clock;
 mod several;
 mod spool;
 mod throughput;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use adapters::epoch::EpochStore;
 use adapters::{AuditStore, Clock, GateStore, Ledger, StoreError};
-use domain::Policy;
+use domain::{Policy, Timestamp};
 
 pub use azure::{Azure, DirectClient};
 pub use evaluate::{Evaluation, evaluate, situation};
@@ -64,6 +65,17 @@ pub enum ControllerError {
         found: u32,
         /// What we know.
         known: u32,
+    },
+    /// This machine's clock and ARM's differ, and the last commit is far from both or from this one.
+    #[error(
+        "believe this machine's clock: it shows {shows}, and ARM says {arm}; nothing is evaluated or observed here until \
+         it is set"
+    )]
+    WrongClock {
+        /// What it shows.
+        shows: Timestamp,
+        /// What ARM says.
+        arm: Timestamp,
     },
     /// Others kept committing in between.
     #[error("commit within {rounds} rounds: another instance keeps committing; the next wake-up goes on")]

@@ -260,6 +260,25 @@ pub fn azure_at(loopback: &str) -> cordon::controller::Azure {
     Azure { arm_observed: arm.without_retries(), arm, direct: DirectClient::new(direct, "none") }
 }
 
+/// Serves on loopback, at the address that is returned, and does not say what time it is: tests live at times of their own, and
+/// the server would say ours.
+///
+/// # Panics
+/// When there is no free port.
+pub async fn serve_undated(router: axum::Router) -> String {
+    use axum::http::HeaderValue;
+    use axum::response::Response;
+
+    let router = router.layer(axum::middleware::map_response(async |mut response: Response| {
+        response.headers_mut().entry("date").or_insert(HeaderValue::from_static("unknown"));
+        response
+    }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
 /// A controller that observes, at a time that stands still.
 pub fn observer(
     policy: domain::Policy,

@@ -13,7 +13,7 @@ use domain::audit::{AuditRecord, verify_chain};
 use domain::{StampId, Timestamp};
 use serde_json::{Value, json};
 use simulator::{HealthEndpoint, HealthReply, HealthRequest, Recorder, SimulatedAzure, World};
-use tests::host_double::HostDouble;
+use tests::host_double::{Breach, HostDouble};
 use tests::{drills, fakes, fixtures};
 
 const START: Timestamp = Timestamp::from_secs(1_794_301_200);
@@ -84,6 +84,18 @@ impl House {
         }
     }
 
+    /// The same while the clock is wrong: nothing is seen and nothing decided, and the host hears why.
+    async fn watch_in_vain(&mut self, seconds: u64) {
+        for _ in 0..seconds / 10 {
+            self.now = self.now + Duration::from_secs(10);
+            self.host.set_clock(&self.now.to_string());
+            for timer in ["observe_stamps", "evaluate_timer"] {
+                let Breach(said) = self.host.timer(timer).await.unwrap_err();
+                assert!(said.contains("status 503") && said.contains("this machine's clock"), "{said}");
+            }
+        }
+    }
+
     async fn alert(&self, body: &str) -> u64 {
         let (function, path) = ("azure_monitor_alert", "/api/azure_monitor_alert");
         let headers = [("Content-Type", "application/json")];
@@ -121,6 +133,20 @@ impl House {
         let code = |note: Value| Some(note["refusal"]["code"].as_str()?.to_owned());
         self.audit().await.into_iter().flat_map(notes).filter_map(code).collect()
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_runs_a_day_ahead_leaves_no_trace() {
+    let mut house = House::new().await;
+    let before = house.operator("state.json").await;
+    let right = house.now;
+    house.now = right + 24 * HOUR;
+    house.watch_in_vain(60).await;
+    assert_eq!(house.operator("state.json").await["state"], before["state"]);
+    house.now = right;
+    house.watch(60).await;
+    assert_ne!(house.operator("state.json").await["state"], before["state"], "it goes on at once");
+    house.nothing_happened().await;
 }
 
 /// A Service Health alert of this moment, changed in one place.
@@ -192,8 +218,8 @@ async fn a_clock_that_goes_back_an_hour_stalls_and_reverses_nothing() {
     let before = as_of(&house.operator("state.json").await);
     let ahead = house.now;
     house.now = ahead.before(HOUR);
-    house.watch(60).await;
-    assert!(as_of(&house.operator("state.json").await) >= before, "as_of never goes back");
+    house.watch_in_vain(60).await;
+    assert_eq!(as_of(&house.operator("state.json").await), before, "as_of never goes back");
     house.nothing_happened().await;
     house.now = ahead;
     house.watch(60).await;

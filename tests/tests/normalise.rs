@@ -377,9 +377,7 @@ impl Observed {
             let metrics = uri.path().to_lowercase().contains("microsoft.insights/metrics");
             axum::Json(if metrics { json!({ "value": [] }) } else { told.lock().unwrap().clone() })
         });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let arm = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let arm = fakes::serve_undated(router).await;
         Self { answer, arm, ledger: Arc::new(InboxLedger::new(fixtures::topology())) }
     }
 

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use adapters::{Ledger, ManualClock};
 use axum::Json;
 use axum::routing::get;
-use cordon::controller::{Azure, Controller, evaluate, observe_stamps};
+use azure_core::time::{OffsetDateTime, to_rfc7231};
+use cordon::controller::{Azure, Controller, ControllerError, evaluate, observe_cosmos, observe_stamps};
 use domain::facts::{Facts, StampFacts};
 use domain::state::Topology;
 use domain::{EvidenceClass, InboxItem, ItemBody, Signal, StampId, Timestamp, Verdict, WorkloadId};
@@ -81,20 +82,14 @@ async fn with_the_ledger_refusing_everything_nothing_new_acts_and_what_is_in_for
 
 const NOW: Timestamp = Timestamp::from_secs(1_794_301_200);
 
-async fn serve(router: axum::Router) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    url
-}
-
 /// A stamp that is well.
 async fn well(stamp: &str) -> StampFacts {
     let view = fakes::healthy_view(&stamp.into(), NOW);
     let respond = move || async move { Json(view) };
-    let direct_url =
-        serve(axum::Router::new().route("/app", get(|| async {})).route("/healthz/ungated", get(respond)))
-            .await;
+    let direct_url = fakes::serve_undated(
+        axum::Router::new().route("/app", get(|| async {})).route("/healthz/ungated", get(respond)),
+    )
+    .await;
     let below = "/subscriptions/s/resourceGroups/g/providers";
     StampFacts {
         stamp: stamp.into(),
@@ -133,7 +128,7 @@ fn seen_well(signals: &[Signal]) -> usize {
 
 #[tokio::test]
 async fn an_arm_that_hangs_keeps_no_probe_from_the_inbox_and_no_run_from_its_turn() {
-    let arm = serve(axum::Router::new().fallback(std::future::pending::<()>)).await;
+    let arm = fakes::serve_undated(axum::Router::new().fallback(std::future::pending::<()>)).await;
     let (controller, ledger) = controller(fakes::azure_at(&arm)).await;
     let began = Instant::now();
     let running = tokio::spawn(async move { observe_stamps(&controller).await });
@@ -167,11 +162,11 @@ async fn a_stamp_and_a_provider_of_quotas_that_hang_are_waited_for_at_the_same_t
             _ => (axum::http::StatusCode::NOT_FOUND, Json(serde_json::Value::Null)),
         }
     });
-    let hanging = serve(axum::Router::new().fallback(std::future::pending::<()>)).await;
+    let hanging = fakes::serve_undated(axum::Router::new().fallback(std::future::pending::<()>)).await;
     let stamp = StampFacts { direct_url: hanging, ..stamp };
     let stamps = Arc::new(BTreeMap::from([(stamp.stamp.clone(), stamp)]));
     let ledger = Arc::new(fakes::InboxLedger::new(Topology { stamps, read_at: Some(NOW) }));
-    let azure = fakes::azure_at(&serve(arm).await);
+    let azure = fakes::azure_at(&fakes::serve_undated(arm).await);
     let controller = fakes::observer(fixtures::policy(), azure, ledger.clone(), NOW);
     let began = Instant::now();
     observe_stamps(&controller).await.unwrap();
@@ -238,7 +233,7 @@ async fn the_edge_counts_the_demand_of_a_stamp_that_refuses_to_tell_its_load() {
             (axum::http::StatusCode::NOT_FOUND, Json(serde_json::Value::Null))
         }
     });
-    let (controller, ledger) = controller(fakes::azure_at(&serve(arm).await)).await;
+    let (controller, ledger) = controller(fakes::azure_at(&fakes::serve_undated(arm).await)).await;
     let workload = rediscovered(&controller, &ledger).await;
     let clock = Arc::new(ManualClock::new(NOW));
     let controller = Controller { clock: clock.clone(), ..Arc::into_inner(controller).unwrap() };
@@ -277,6 +272,57 @@ async fn a_clock_that_is_set_back_ends_the_heartbeat() {
     assert!(evaluate(&controller).await.unwrap().watches);
 }
 
+/// ARM, at this time.
+async fn arm_at(now: Timestamp) -> Azure {
+    let date = to_rfc7231(&OffsetDateTime::from_unix_timestamp(now.as_millis() / 1_000).unwrap());
+    let answer = async move || (axum::http::StatusCode::NOT_FOUND, [("date", date)]);
+    fakes::azure_at(&fakes::serve_undated(axum::Router::new().fallback(answer)).await)
+}
+
+/// One machine that is hours ahead would leave all the others blind: time never goes back for the state that they share.
+#[tokio::test]
+async fn a_machine_whose_clock_is_hours_off_neither_observes_nor_evaluates() {
+    let (controller, ledger) = controller(arm_at(NOW).await).await;
+    rediscovered(&controller, &ledger).await;
+    let clock = Arc::new(ManualClock::new(NOW));
+    let controller = Controller { clock: clock.clone(), ..Arc::into_inner(controller).unwrap() };
+    observe_stamps(&controller).await.unwrap();
+    assert!(evaluate(&controller).await.unwrap().watches);
+    let workload = fixtures::policy().workload.name;
+    let before = ledger.load(&workload, 99).await.unwrap();
+    for shows in [NOW + Duration::from_secs(7_200), NOW.before(Duration::from_secs(7_200))] {
+        clock.set(shows);
+        for refused in [
+            observe_stamps(&controller).await.err(),
+            observe_cosmos(&controller).await.err(),
+            evaluate(&controller).await.err(),
+        ] {
+            assert!(matches!(refused, Some(ControllerError::WrongClock { .. })), "{refused:?}");
+        }
+    }
+    let after = ledger.load(&workload, 99).await.unwrap();
+    assert_eq!((before.state, before.inbox), (after.state, after.inbox));
+    // The seconds by which two machines differ are none of that.
+    clock.set(NOW + Duration::from_secs(110));
+    observe_stamps(&controller).await.unwrap();
+    assert!(evaluate(&controller).await.unwrap().watches);
+}
+
+/// Nobody evaluated for three hours: the last commit is old, and the clock is right all the same.
+#[tokio::test]
+async fn a_clock_that_arm_confirms_is_believed_however_long_nobody_committed() {
+    let (controller, ledger) = controller(arm_at(NOW).await).await;
+    rediscovered(&controller, &ledger).await;
+    let clock = Arc::new(ManualClock::new(NOW));
+    let controller = Controller { clock: clock.clone(), ..Arc::into_inner(controller).unwrap() };
+    let workload = fixtures::policy().workload.name;
+    let old = ledger.load(&workload, 0).await.unwrap().state.unwrap().as_of;
+    assert!(NOW.since(old) > Duration::from_secs(10_800), "{old}");
+    observe_stamps(&controller).await.unwrap();
+    assert!(evaluate(&controller).await.unwrap().watches);
+    assert_eq!(ledger.load(&workload, 0).await.unwrap().state.unwrap().as_of, NOW);
+}
+
 /// What Resource Health does not say is unreadable, by stamp, and the rest of the run goes in; what it says becomes evidence
 /// once, however often it is asked, and what it says and has no vote is recorded once.
 #[tokio::test]
@@ -300,7 +346,7 @@ async fn resource_health_is_read_beside_the_rest_and_told_once() {
             _ => status("Unavailable", "Customer Initiated"),
         }
     });
-    let (controller, ledger) = controller(fakes::azure_at(&serve(arm).await)).await;
+    let (controller, ledger) = controller(fakes::azure_at(&fakes::serve_undated(arm).await)).await;
     let workload = rediscovered(&controller, &ledger).await;
     let clock = Arc::new(ManualClock::new(NOW));
     let controller = Controller { clock: clock.clone(), ..Arc::into_inner(controller).unwrap() };
@@ -337,7 +383,7 @@ async fn a_resource_that_has_been_available_for_weeks_is_no_event() {
         let said = serde_json::json!({ "availabilityState": "Available", "occuredTime": weeks_ago });
         (axum::http::StatusCode::OK, Json(serde_json::json!({ "properties": said })))
     });
-    let (controller, ledger) = controller(fakes::azure_at(&serve(arm).await)).await;
+    let (controller, ledger) = controller(fakes::azure_at(&fakes::serve_undated(arm).await)).await;
     rediscovered(&controller, &ledger).await;
     observe_stamps(&controller).await.unwrap();
     let refused: Vec<_> =

@@ -22,7 +22,7 @@ use domain::{Facts, InboxItem, ItemBody, ItemId, Signal, Timestamp};
 use futures_util::future::{Either, select};
 use tokio::time::timeout;
 
-use super::{Controller, ControllerError};
+use super::{Controller, ControllerError, own_clock};
 
 /// Origins, levers and plans are read this often: three times within the age at which S8 stops believing them.
 const LEVER_EVERY: Duration = Duration::from_secs(30);
@@ -169,11 +169,17 @@ pub async fn observe_stamps(controller: &Controller) -> Result<usize, Controller
     let known: Vec<StampFacts> =
         state.map(|state| state.topology.stamps.values().cloned().collect()).unwrap_or_default();
     let mut discovery = pin!(discover(controller, known.clone(), now));
-    let found = if known.is_empty() {
-        Some(discovery.as_mut().await)
-    } else {
-        timeout(DISCOVERY_PATIENCE, discovery.as_mut()).await.ok()
+    let discovering = async {
+        if known.is_empty() {
+            Some(discovery.as_mut().await)
+        } else {
+            timeout(DISCOVERY_PATIENCE, discovery.as_mut()).await.ok()
+        }
     };
+    // What is seen by a wrong clock would count as newer than all that the others see.
+    let (believed, found) =
+        tokio::join!(own_clock::check(controller, now, state.map(|state| state.as_of)), discovering);
+    believed?;
     let (found, late) = match found {
         Some(found) => (found, None),
         None => (Discovered { stamps: known, run: Run::default() }, Some(discovery)),
@@ -296,7 +302,11 @@ pub async fn observe_cosmos(controller: &Controller) -> Result<usize, Controller
     let now = controller.clock.now();
     let Some(state) = load_state(controller).await? else { return Ok(0) };
     let mut run = Run::default();
-    cosmos::read(controller, &state, now, &mut run).await;
+    let (believed, ()) = tokio::join!(
+        own_clock::check(controller, now, Some(state.as_of)),
+        cosmos::read(controller, &state, now, &mut run)
+    );
+    believed?;
     append(controller, "cosmos", run, now).await
 }
 

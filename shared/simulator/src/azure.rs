@@ -9,8 +9,10 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use domain::StampId;
+use domain::{StampId, Timestamp};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 use crate::arm::{self, ArmRequest, ArmResponse, CONTENT_TYPE};
 use crate::draw::{About, entity};
@@ -112,7 +114,7 @@ async fn resource_manager(State(azure): State<SimulatedAzure>, request: Request)
         (world.now(), response)
     };
     azure.recorder().record(now, &request, &response);
-    arm_response(&response)
+    arm_response(&response, now)
 }
 
 #[derive(serde::Deserialize)]
@@ -260,7 +262,7 @@ fn header_pairs(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().map(pair).collect()
 }
 
-fn arm_response(response: &ArmResponse) -> Response {
+fn arm_response(response: &ArmResponse, now: Timestamp) -> Response {
     let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut http =
         (status, [("content-type", CONTENT_TYPE)], Body::from(response.body.to_string())).into_response();
@@ -269,7 +271,17 @@ fn arm_response(response: &ArmResponse) -> Response {
             http.headers_mut().insert(name, value);
         }
     }
+    // Without it the server would put the machine's own time there.
+    if let Some(date) = date(now) {
+        http.headers_mut().insert("date", date);
+    }
     http
+}
+
+/// As a header says it: RFC 2822 but for the zone.
+fn date(at: Timestamp) -> Option<HeaderValue> {
+    let at = OffsetDateTime::from_unix_timestamp(at.as_millis().div_euclid(1_000)).ok()?;
+    HeaderValue::try_from(at.format(&Rfc2822).ok()?.replace("+0000", "GMT")).ok()
 }
 
 #[cfg(test)]

@@ -127,9 +127,13 @@ pub fn troubles(
         .collect()
 }
 
-/// Seconds: mostly small, one in eight minutes.
+/// Seconds: mostly small, one in eight minutes, one in eight hours.
 fn skew(seed: Seed, incident: u64, key: u64) -> i64 {
-    let size = if seed.chance(0.125, About::Trouble, incident, key + 900) { 180 } else { 20 };
+    let size = match seed.unit(About::Trouble, incident, key + 900) {
+        ..0.125 => 180,
+        0.125..0.25 => 14_400,
+        _ => 20,
+    };
     let draw = seed.whole((0, 2 * size), About::Trouble, incident, key + 901);
     i64::try_from(draw).unwrap_or(0) - i64::try_from(size).unwrap_or(0)
 }

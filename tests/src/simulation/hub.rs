@@ -107,6 +107,8 @@ pub struct Inner {
     /// A gate write that is overtaken, under sabotage.
     pub overtaken: Option<GateDocument>,
     claims: Vec<Option<Claim>>,
+    /// When a call to ARM last went without an answer, by instance.
+    arm_silent: Vec<Option<Timestamp>>,
     calls: Vec<u64>,
     checkers: Vec<Box<dyn Checker>>,
 }
@@ -143,6 +145,7 @@ impl Hub {
             story: None,
             overtaken: None,
             claims: vec![None; instances],
+            arm_silent: vec![None; instances],
             // One more than there are instances: the observers' own way to the ledger.
             calls: vec![0; instances + 1],
             checkers: all(sample),
@@ -170,6 +173,12 @@ impl Inner {
         let fate = self.in_force.fate(self.seed, instance, self.calls[instance], port);
         if matches!(fate, Fate::Fails | Fate::AnswerLost) {
             self.counters.failed_calls += 1;
+            let now = self.now();
+            if port == Port::Arm
+                && let Some(silent_at) = self.arm_silent.get_mut(instance)
+            {
+                *silent_at = Some(now);
+            }
         }
         fate
     }
@@ -192,6 +201,7 @@ impl Inner {
             freeze_before: self.freeze,
             transition,
             documents: &self.documents,
+            arm_silent_at: self.arm_silent[instance],
             policy: &self.policy,
         };
         let mut found = Found::default();

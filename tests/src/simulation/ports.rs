@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use azure_core::error::ErrorKind;
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request, StatusCode};
+use azure_core::time::{OffsetDateTime, to_rfc7231};
 use domain::audit::AuditRecord;
 use domain::{
     GateDocument, GatePosition, InboxItem, ItemId, StampId, Step, StepId, StoredStep, Timestamp, Transition,
@@ -294,7 +295,7 @@ impl HttpClient for SimWire {
             Body::Bytes(bytes) => bytes.to_vec(),
             Body::SeekableStream(_) => vec![],
         };
-        let answer = {
+        let (answer, now) = {
             let mut hub = self.way.hub.lock();
             let hub = &mut *hub;
             let method = request.method().to_string();
@@ -302,13 +303,22 @@ impl HttpClient for SimWire {
             if let Some(change) = &answer.change {
                 hub.arm_changed(self.way.instance, change);
             }
-            answer
+            (answer, hub.now())
         };
         self.way.leave(after).await.ok_or_else(gone)?;
         let mut headers = Headers::new();
+        if self.way.sabotage() != Some(Sabotage::Clock) {
+            headers.insert("date", date(now));
+        }
         for (name, value) in answer.headers {
             headers.insert(name, value);
         }
         Ok(AsyncRawResponse::from_bytes(StatusCode::from(answer.status), headers, answer.body.to_string()))
     }
+}
+
+/// As a header says it.
+fn date(at: Timestamp) -> String {
+    let seconds = at.as_millis().div_euclid(1_000);
+    to_rfc7231(&OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH))
 }

@@ -29,11 +29,13 @@ pub enum Sabotage {
     Flaps,
     /// Every survivor looks as if it had sixty instances.
     Overload,
+    /// ARM's answers carry no date.
+    Clock,
 }
 
 impl Sabotage {
     /// Every one, with the name of the checker that must catch it and the seeds within which it does, each a year long.
-    pub const ALL: [(Self, &'static str, u64); 10] = [
+    pub const ALL: [(Self, &'static str, u64); 11] = [
         (Self::Floor, "floor", 2),
         (Self::Generations, "generations", 2),
         (Self::Effects, "effects", 2),
@@ -44,6 +46,7 @@ impl Sabotage {
         (Self::Convergence, "convergence", 2),
         (Self::Flaps, "flaps", 6),
         (Self::Overload, "overload", 6),
+        (Self::Clock, "clock", 6),
     ];
 
     /// By the name of its checker.

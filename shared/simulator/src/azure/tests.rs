@@ -63,6 +63,10 @@ async fn a_token_opens_resource_manager_and_every_exchange_is_kept() {
     assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
     let answered = exchange(address, &line, "authorization: Bearer sim\r\n").await;
     assert!(answered.contains("frontDoorId"), "{answered}");
+    assert!(
+        answered.contains("date: Sat, 22 Nov 2025 19:00:00 GMT\r\n"),
+        "the world's time, not the machine's: {answered}"
+    );
     let statuses: Vec<u16> = azure.recorder().exchanges().iter().map(|e| e.status).collect();
     assert_eq!(statuses, [401, 200]);
 }

@@ -3,27 +3,34 @@
 
 use std::time::Duration;
 
-use domain::GatePosition;
+use domain::{GatePosition, Timestamp};
 
-use super::{Checker, Effected, Moment, Written};
+use super::clock::AHEAD_MAX;
+use super::{Checker, Commit, Effected, Moment, Written};
 
 /// Over half the lifetime: two evaluations, a claim taken over, and the longest wait for a store.
 const RENEWAL_SLACK: Duration = Duration::from_secs(20 * 60);
 
-/// Clocks are off by this much, at most.
-const SKEW: Duration = Duration::from_secs(400);
-
-pub(super) struct GateLife;
+/// Remembers how late it is by the state, which another checker judges: a gate lives by that.
+#[derive(Default)]
+pub(super) struct GateLife {
+    as_of: Option<Timestamp>,
+}
 
 impl Checker for GateLife {
     fn name(&self) -> &'static str {
         "gate-life"
     }
 
+    fn commit(&mut self, seen: &Commit<'_>, _: &mut Vec<String>) {
+        self.as_of = Some(seen.transition.state.as_of);
+    }
+
     fn effect(&mut self, seen: &Effected<'_>, found: &mut Vec<String>) {
         let Written::Gate(document) = seen.written else { return };
+        let ahead = self.as_of.map_or(Duration::ZERO, |as_of| as_of.since(seen.now));
         let lives = document.expires_at.since(seen.now);
-        if lives > seen.policy.gate.lifetime.get() + SKEW {
+        if lives > seen.policy.gate.lifetime.get() + ahead.max(AHEAD_MAX) {
             found.push(format!("the gate of {} would bind for {} s", document.stamp, lives.as_secs()));
         }
         if let Some(before) = seen.gate_before

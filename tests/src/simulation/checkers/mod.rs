@@ -2,6 +2,7 @@
 
 mod audit;
 mod chain;
+mod clock;
 mod convergence;
 mod effects;
 mod flaps;
@@ -30,6 +31,8 @@ pub struct Commit<'a> {
     pub transition: &'a Transition,
     /// The gates in force.
     pub documents: &'a BTreeMap<StampId, GateDocument>,
+    /// When a call of this instance to ARM last went without an answer.
+    pub arm_silent_at: Option<Timestamp>,
     /// The policy.
     pub policy: &'a Policy,
 }
@@ -162,11 +165,12 @@ pub fn all(sample: u64) -> Vec<Box<dyn Checker>> {
         Box::new(effects::Effects),
         Box::new(audit::Completeness::new(sample)),
         Box::new(masked::Masked),
-        Box::new(gate_life::GateLife),
+        Box::new(gate_life::GateLife::default()),
         Box::new(chain::Chain::new(sample)),
         Box::new(convergence::Convergence::default()),
         Box::new(flaps::Flaps::default()),
         Box::new(overload::Overload),
+        Box::new(clock::Clock::default()),
     ]
 }
 

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use azure_core::credentials::TokenCredential;
 use azure_core::error::ErrorKind;
-use azure_core::http::headers::Headers;
+use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::policies::Policy;
 use azure_core::http::policies::auth::BearerTokenAuthorizationPolicy;
 use azure_core::http::{
-    ClientOptions, Context, HttpClient, Method, Pipeline, PipelineStreamOptions, Request, RetryOptions,
-    Transport,
+    AsyncRawResponse, ClientOptions, Context, HttpClient, Method, Pipeline, PipelineStreamOptions, Request,
+    RetryOptions, Transport,
 };
+use azure_core::time::parse_rfc7231;
+use domain::Timestamp;
 use futures_util::TryStreamExt;
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 use super::endpoint::ArmEndpoint;
@@ -40,6 +42,9 @@ pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 const BACKOFF: Duration = Duration::from_millis(400);
 /// A 503 that asks for a longer pause than this is left to the ledger.
 const QUICK_RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
+
+/// When an answer was made.
+const DATE: HeaderName = HeaderName::from_static("date");
 
 const _: () = assert!(CALL_BUDGET.as_millis() < LIST_BUDGET.as_millis());
 const _: () = assert!(BACKOFF.as_millis() * 4 < CALL_BUDGET.as_millis());
@@ -268,6 +273,24 @@ impl ArmClient {
         }
     }
 
+    /// What time it is by ARM's own clock: the date of its answer to a GET of `id`, whatever else it answers. None when there
+    /// is no answer, or one without a date.
+    pub async fn time(&self, id: &ResourceId, api_version: &str) -> Option<Timestamp> {
+        let url = self.address(id.as_str(), api_version, &[]);
+        let call = Call {
+            method: Method::Get,
+            url,
+            body: None,
+            if_match: None,
+            repeat: Repeat::Safe,
+            budget: CALL_BUDGET,
+        };
+        let answer = timeout(call.budget, self.exchange(&call)).await.ok()?.ok()?;
+        let (_, headers, _) = answer.deconstruct();
+        let date = parse_rfc7231(headers.get_optional_str(&DATE)?).ok()?;
+        Some(Timestamp::from_secs(date.unix_timestamp()))
+    }
+
     fn status(&self, asked: &OperationUrl, reply: &Reply) -> Result<OperationStatus, ArmError> {
         let said = operation::read_status(reply.status, &reply.headers, &reply.body);
         let next = operation::moved(reply.status, &reply.headers, &reply.body);
@@ -362,7 +385,8 @@ impl ArmClient {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>) -> Result<Reply, ArmError> {
+    /// One request, and the answer with its body unread.
+    async fn exchange(&self, call: &Call<'_>) -> Result<AsyncRawResponse, ArmError> {
         let mut request = Request::new(call.url.clone(), call.method);
         request.insert_header("accept", "application/json");
         if let Some(etag) = call.if_match {
@@ -373,11 +397,12 @@ impl ArmClient {
             request.set_body(body.to_string());
         }
         let options = PipelineStreamOptions { skip_checks: true, ..PipelineStreamOptions::default() };
-        let response = self
-            .pipeline
-            .stream(&Context::new(), &mut request, Some(options))
-            .await
-            .map_err(ArmError::from_pipeline)?;
+        let answer = self.pipeline.stream(&Context::new(), &mut request, Some(options)).await;
+        answer.map_err(ArmError::from_pipeline)
+    }
+
+    async fn attempt(&self, call: &Call<'_>) -> Result<Reply, ArmError> {
+        let response = self.exchange(call).await?;
         let (status, headers, mut pieces) = response.deconstruct();
         let status = u16::from(status);
         let mut body = Vec::new();

@@ -58,6 +58,25 @@ async fn a_write_is_followed_where_azure_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_answer_says_what_time_it_is() {
+    let date = "Tue, 10 Mar 2026 09:40:30 GMT";
+    let at = Timestamp::parse("2026-03-10T09:40:30Z").unwrap();
+    let cases = [
+        (Answer::json(200, &json!({})).header("date", date), Some(at)),
+        (Answer::empty(403).header("date", date), Some(at)),
+        (Answer::empty(429).header("date", date).header("retry-after", "17"), Some(at)),
+        (Answer::empty(200), None),
+        (Answer::empty(200).header("date", "yesterday"), None),
+        (Answer::unreachable(), None),
+    ];
+    for (answer, expected) in cases {
+        let script = Script::new([answer]);
+        assert_eq!(arm(&script).time(&id(ORIGIN), VERSION).await, expected);
+        assert_eq!(script.requests().len(), 1, "asked once");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_look_at_an_operation_is_one_request() {
     let failed = json!({"status": "Failed", "error": {"code": "Oops", "message": "why"}});
     let conflict = json!({"error": {"code": "Conflict", "message": "m"}});
