@@ -64,7 +64,12 @@ pub(crate) fn of_floor(
     policy: &Policy,
 ) -> Option<FoldNote> {
     let case = state.cases.get_mut(stamp)?;
-    let Some(recorded) = case.floor_recorded else { return adopt(case, steps, stamp, new) };
+    if case.floor_recorded.is_none_or(|recorded| new.our_floor.is_some_and(|stands| stands > recorded))
+        && let Some(adopted) = adopt(case, steps, stamp, new)
+    {
+        return Some(adopted);
+    }
+    let recorded = case.floor_recorded?;
     let old = state.capacity.get(stamp)?;
     let raises = |step: &Step| match &step.effect {
         Effect::RaiseFloor { stamp: about, minimum, .. } if about == stamp => Some(*minimum),
@@ -99,8 +104,9 @@ pub(crate) fn of_floor(
     Some(told(format!("{what}; {then}")))
 }
 
-/// A floor that nobody recorded, and that an attempt of ours wanted exactly so and ended unheard of, is ours to give back;
-/// nobody would until it expires. Known for as long as the step is remembered. (Simulation, seeds 8000187 and 8000289.)
+/// A floor that nobody recorded, or recorded as lower, and that an attempt of ours wanted exactly so and ended unheard of, is
+/// ours to give back; nobody would until it expires. Known for as long as the step is remembered. (Simulation, seeds 8000187,
+/// 8000289 and 71000257.)
 fn adopt(
     case: &mut StampCase,
     steps: &[StoredStep],

@@ -328,19 +328,33 @@ fn a_floor_that_nobody_recorded_is_adopted_from_an_attempt_that_wanted_exactly_i
         (vec![ours(), restore(OTHER, StepStatus::Pending { not_before: at(0) })], false),
         (vec![ours(), restore(LOST, done(200))], true),
     ] {
-        let mut state = Story::calm(2).state;
-        let new = CapacityFacts {
-            read_at: at(200),
-            our_floor: Some(8),
-            our_floor_until: Some(at(900)),
-            ..state.capacity[&StampId::from(OTHER)]
-        };
-        let said = drift::of_floor(&mut state, &steps, &OTHER.into(), &new, &shipped());
-        let case = &state.cases[&StampId::from(OTHER)];
-        let recorded = adopted.then_some((8, at(200)));
-        assert_eq!(case.floor_recorded.zip(case.floor_set_at), recorded, "{steps:?}");
-        assert_eq!(said.is_some(), adopted);
+        // Simulation, seed 71000257: the attempt was to raise a floor that was recorded, and died.
+        for before in [None, Some((7, at(20)))] {
+            assert_eq!(
+                floor_beside(before, &steps),
+                (if adopted { Some((8, at(200))) } else { before }, adopted)
+            );
+        }
+        for before in [(8, at(20)), (9, at(20))] {
+            assert_eq!(floor_beside(Some(before), &steps), (Some(before), false), "{steps:?}");
+        }
     }
+}
+
+/// The floor that is recorded after one of 8 was read at 200 s beside these steps, and whether anything is said of it.
+fn floor_beside(before: Option<(u32, Timestamp)>, steps: &[StoredStep]) -> (Option<(u32, Timestamp)>, bool) {
+    let mut state = Story::calm(2).state;
+    let case = state.cases.get_mut(&StampId::from(OTHER)).unwrap();
+    (case.floor_recorded, case.floor_set_at) = before.unzip();
+    let new = CapacityFacts {
+        read_at: at(200),
+        our_floor: Some(8),
+        our_floor_until: Some(at(900)),
+        ..state.capacity[&StampId::from(OTHER)]
+    };
+    let said = drift::of_floor(&mut state, steps, &OTHER.into(), &new, &shipped());
+    let case = &state.cases[&StampId::from(OTHER)];
+    (case.floor_recorded.zip(case.floor_set_at), said.is_some())
 }
 
 #[test]
