@@ -42,6 +42,8 @@ fn seeds_that_were_bad_are_good() {
     let later = [7_000_009, 7_000_019, 7_000_022];
     // A floor whose outcome nobody heard stood until it expired.
     let unheard = [8_000_187, 8_000_289];
+    // The same of a floor that was to be raised.
+    let raised_unheard = [71_000_257, 71_000_417];
     // A false alert of the edge beside a sick database outvoted the probes that saw the region serve.
     let outvoted = 30_000_235;
     // Readings from before a write, folded after it, were "somebody else's change" three times over.
@@ -51,8 +53,13 @@ fn seeds_that_were_bad_are_good() {
     // A region that Front Door had dropped was counted by the checker as one that takes clients. The controller was right.
     let miscounted = 90_001_084;
     let alone = [alone_with_a_lie, busy_slice, outvoted, backlog, miscounted];
-    for seed in
-        older_after_newer.into_iter().chain(alone).chain(later).chain(unheard).chain(thought_to_have_room)
+    for seed in older_after_newer
+        .into_iter()
+        .chain(alone)
+        .chain(later)
+        .chain(unheard)
+        .chain(raised_unheard)
+        .chain(thought_to_have_room)
     {
         let violations = run(seed, &Options { sample: 64, ..options(1.0) }).violations;
         assert!(violations.is_empty(), "replay with simulate --years 1 --seed {seed}: {violations:?}");
