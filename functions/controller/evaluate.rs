@@ -190,11 +190,14 @@ fn gather(
 ) -> Result<Situation, ControllerError> {
     let workload = &controller.policy.workload.name;
     let first = epoch.map_or(FIRST_EPOCH, |epoch| epoch.number);
-    let state = view.state.clone().unwrap_or_else(|| WorkloadState::new(workload.clone(), first, now));
+    let mut state = view.state.clone().unwrap_or_else(|| WorkloadState::new(workload.clone(), first, now));
     if state.schema > STATE_SCHEMA {
         return Err(ControllerError::NewerState { found: state.schema, known: STATE_SCHEMA });
     }
     let after = state.generation;
+    if first != after.epoch && epoch.is_some() {
+        state.begin_epoch(now);
+    }
     let situation = Situation::gather(state, view.steps.clone(), &view.inbox, gates, &controller.policy, now);
     Ok(match epoch {
         Some(epoch) if epoch.number != after.epoch => {

@@ -44,6 +44,8 @@ fn seeds_that_were_bad_are_good() {
     let unheard = [8_000_187, 8_000_289];
     // The same of a floor that was to be raised.
     let raised_unheard = [71_000_257, 71_000_417];
+    // The commit that disabled an origin was lost with the write region, and nobody enabled it again.
+    let lost_latch = 71_000_003;
     // A false alert of the edge beside a sick database outvoted the probes that saw the region serve.
     let outvoted = 30_000_235;
     // Readings from before a write, folded after it, were "somebody else's change" three times over.
@@ -52,7 +54,7 @@ fn seeds_that_were_bad_are_good() {
     let thought_to_have_room = [90_000_427, 90_000_567];
     // A region that Front Door had dropped was counted by the checker as one that takes clients. The controller was right.
     let miscounted = 90_001_084;
-    let alone = [alone_with_a_lie, busy_slice, outvoted, backlog, miscounted];
+    let alone = [alone_with_a_lie, busy_slice, outvoted, backlog, miscounted, lost_latch];
     for seed in older_after_newer
         .into_iter()
         .chain(alone)

@@ -6,7 +6,7 @@
 use crate::facts::{CapacityFacts, OriginFacts};
 use crate::fold::FoldNote;
 use crate::policy::{OnDrift, Policy};
-use crate::state::{StampCase, WorkloadState};
+use crate::state::{Stage, StampCase, WorkloadState};
 use crate::step::{Effect, Step, StepStatus};
 use crate::stray::has_lost_attempt;
 use crate::{EnabledState, StampId, StoredStep, Timestamp};
@@ -20,6 +20,9 @@ pub(crate) fn of_origin(
     new: &OriginFacts,
     policy: &Policy,
 ) -> Option<FoldNote> {
+    if let Some(adopted) = adopt_latch(state, steps, stamp, new) {
+        return Some(adopted);
+    }
     let old = state.origins.get(stamp)?;
     let sets = |step: &Step| match &step.effect {
         Effect::SetOrigin { stamp: about, enabled } if about == stamp => Some(*enabled),
@@ -39,7 +42,10 @@ pub(crate) fn of_origin(
     let (as_of, what) = (state.as_of, in_words(new.enabled));
     let held = |case: &&mut StampCase| case.latched_at.is_some() && case.origin == EnabledState::Disabled;
     let Some(case) = state.cases.get_mut(stamp).filter(held) else {
-        return Some(told(format!("somebody else {what} the origin of {stamp}; it was not held by us")));
+        let lost = state.epoch_start.as_ref().is_some_and(|start| start.may_explain(new.read_at));
+        let or = if lost { ", unless by a commit of ours that was lost" } else { "" };
+        let text = format!("somebody else {what} the origin of {stamp}{or}; it was not held by us");
+        return Some(told(text));
     };
     let then =
         if policy.drift.origin == OnDrift::ReAssert && case.origin_reasserted < policy.drift.reassert_max {
@@ -63,9 +69,12 @@ pub(crate) fn of_floor(
     new: &CapacityFacts,
     policy: &Policy,
 ) -> Option<FoldNote> {
+    let start = state.epoch_start.as_ref();
+    let lost = start
+        .filter(|start| start.may_explain(new.read_at) && start.floors.get(stamp) != new.our_floor.as_ref());
     let case = state.cases.get_mut(stamp)?;
     if case.floor_recorded.is_none_or(|recorded| new.our_floor.is_some_and(|stands| stands > recorded))
-        && let Some(adopted) = adopt(case, steps, stamp, new)
+        && let Some(adopted) = adopt(case, steps, stamp, new, lost.is_some())
     {
         return Some(adopted);
     }
@@ -104,6 +113,44 @@ pub(crate) fn of_floor(
     Some(told(format!("{what}; {then}")))
 }
 
+/// The latch of a stamp that is out, by a commit that was lost with the ledger's write region: the origin was enabled when the
+/// epoch began. Left alone, it would stay disabled behind an open gate. One that somebody disabled in the same hour is taken
+/// for ours too, and enabled on the stamp's return: who wants it otherwise holds the stamp. (Simulation, seed 71000003.)
+fn adopt_latch(
+    state: &mut WorkloadState,
+    steps: &[StoredStep],
+    stamp: &StampId,
+    new: &OriginFacts,
+) -> Option<FoldNote> {
+    let start = state.epoch_start.as_ref()?;
+    let began = start.at;
+    let lost = new.enabled == EnabledState::Disabled
+        && start.enabled.contains(stamp)
+        && start.may_explain(new.read_at);
+    let ours = |step: &Step| {
+        let about = matches!(&step.effect, Effect::SetOrigin { stamp: about, .. } if about == stamp);
+        about && (step.is_live() || step.ended_at().is_some_and(|ended| ended >= began))
+    };
+    if !lost || steps.iter().any(|stored| ours(&stored.step)) {
+        return None;
+    }
+    let is_out = |case: &&mut StampCase| {
+        case.decided_at.is_some()
+            && matches!(case.stage, Stage::Cordoned | Stage::Proving)
+            && case.latched_at.is_none()
+            && case.origin_enabled_at.is_none_or(|at| at < began)
+    };
+    let case = state.cases.get_mut(stamp).filter(is_out)?;
+    case.latched_at = Some(new.read_at);
+    case.origin = EnabledState::Disabled;
+    Some(FoldNote::StepEnded {
+        text: format!(
+            "the origin of {stamp} is disabled by a commit of ours that was lost, as far as anybody can tell: it is taken for our \
+             latch, and enabled again on the return"
+        ),
+    })
+}
+
 /// A floor that nobody recorded, or recorded as lower, and that an attempt of ours wanted exactly so and ended unheard of, is
 /// ours to give back; nobody would until it expires. Known for as long as the step is remembered. (Simulation, seeds 8000187,
 /// 8000289 and 71000257.)
@@ -112,6 +159,7 @@ fn adopt(
     steps: &[StoredStep],
     stamp: &StampId,
     new: &CapacityFacts,
+    lost: bool,
 ) -> Option<FoldNote> {
     let stands = new.our_floor.filter(|_| case.floor_yielded_at.is_none())?;
     let unheard = |step: &Step| {
@@ -125,7 +173,7 @@ fn adopt(
         matches!(&step.effect, Effect::RestoreFloor { stamp: about, .. } if about == stamp)
             && step.ended_at().is_none_or(|ended| ended >= new.read_at)
     };
-    let ours = steps.iter().any(|stored| unheard(&stored.step))
+    let ours = (lost || steps.iter().any(|stored| unheard(&stored.step)))
         && !steps.iter().any(|stored| given_back(&stored.step));
     ours.then(|| {
         case.floor_recorded = Some(stands);

@@ -1,6 +1,6 @@
 //! What a workload's ledger remembers between evaluations.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -400,6 +400,27 @@ pub struct Topology {
     pub stamps: Arc<BTreeMap<StampId, StampFacts>>,
 }
 
+/// The beginning of an epoch: what was committed shortly before may be lost, and what it has done in Azure is not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EpochStart {
+    /// When it began.
+    pub at: Timestamp,
+    /// Stamps whose origin was enabled when it was last read before.
+    pub enabled: BTreeSet<StampId>,
+    /// Our floors as they were last read before.
+    pub floors: BTreeMap<StampId, u32>,
+}
+
+/// An origin change of a lost commit may take effect this long after the epoch began: Front Door takes up to 40 min each way.
+const LOST_EFFECT_MAX: Duration = Duration::from_secs(3_600);
+
+impl EpochStart {
+    /// Whether what is read at this moment may be the effect of a lost commit.
+    pub fn may_explain(&self, read_at: Timestamp) -> bool {
+        read_at.since(self.at) <= LOST_EFFECT_MAX
+    }
+}
+
 /// The whole memory of one workload. Every map is ordered, so that equal states are equal bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadState {
@@ -424,6 +445,9 @@ pub struct WorkloadState {
     pub topology: Topology,
     /// Origins as last read.
     pub origins: BTreeMap<StampId, OriginFacts>,
+    /// When the present epoch began, if it is not the first. Folding alone asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_start: Option<EpochStart>,
     /// Capacity as last read.
     pub capacity: BTreeMap<StampId, CapacityFacts>,
     /// Quotas as last read.
@@ -486,6 +510,17 @@ fn nobody_seen(seen: &Arc<BTreeMap<ItemId, Timestamp>>) -> bool {
 }
 
 impl WorkloadState {
+    /// Commits on this may be lost: before anything is folded into it.
+    pub fn begin_epoch(&mut self, at: Timestamp) {
+        let enabled = self.origins.iter().filter(|(_, origin)| origin.enabled == EnabledState::Enabled);
+        let floors = self.capacity.iter();
+        self.epoch_start = Some(EpochStart {
+            at,
+            enabled: enabled.map(|(stamp, _)| stamp.clone()).collect(),
+            floors: floors.filter_map(|(stamp, read)| Some((stamp.clone(), read.our_floor?))).collect(),
+        });
+    }
+
     /// The state before anything happened.
     pub fn new(workload: WorkloadId, epoch: u32, now: Timestamp) -> Self {
         Self {
@@ -499,6 +534,7 @@ impl WorkloadState {
             evidence: Arc::default(),
             topology: Topology::default(),
             origins: BTreeMap::new(),
+            epoch_start: None,
             capacity: BTreeMap::new(),
             quota: BTreeMap::new(),
             throughput: BTreeMap::new(),
@@ -531,6 +567,7 @@ impl WorkloadState {
     /// A copy to decide on. The ids of past events, thousands of them, are asked for by folding alone and stay behind.
     pub(crate) fn to_decide_on(&self) -> Self {
         Self {
+            epoch_start: None,
             schema: self.schema,
             workload: self.workload.clone(),
             generation: self.generation,

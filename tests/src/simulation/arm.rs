@@ -86,6 +86,11 @@ impl ArmWorld {
         self.enabled[stamp]
     }
 
+    /// A person enables an origin in the portal.
+    pub fn enable_by_hand(&mut self, stamp: usize) {
+        self.enabled[stamp] = true;
+    }
+
     /// Whether a change of this origin is under way.
     pub fn is_updating(&self, stamp: usize) -> bool {
         self.operations.iter().any(|operation| operation.origin == stamp && !operation.is_done)

@@ -62,6 +62,8 @@ pub enum Trouble {
     ObserversDown,
     /// The edge locations learn of everything minutes late.
     StaleEdge,
+    /// The replicas of our account lag; at the end its write region is lost, and with it what they do not have.
+    LagsAndFailsOver,
 }
 
 /// One trouble with its place and time.
@@ -79,6 +81,9 @@ pub struct TroubleSpan {
 
 /// Share of the incidents during which something of ours breaks.
 pub const TROUBLED_SHARE: f64 = 0.3;
+
+/// The most that a replica lags, in seconds: Microsoft names 15 min as the bound of what a forced failover may lose.
+const LAG_MAX_S: u64 = 900;
 
 /// The troubles around an incident that lasts from `at_s` to `ends_s`.
 pub fn troubles(
@@ -108,6 +113,7 @@ pub fn troubles(
                 [Port::Ledger, Port::Gates, Port::Arm][usize::try_from(whole((0, 2), key + 6)).unwrap_or(0)];
             let much = 0.05 + 0.4 * unit(key + 7);
             let (trouble, instance) = match whole((0, 17), key + 8) {
+                0 if unit(key + 9) < 0.5 => (Trouble::LagsAndFailsOver, None),
                 0..=3 => (Trouble::Crashes(0.01 + 0.1 * unit(key + 7)), some),
                 4..=6 => (Trouble::Pauses(0.01 + 0.08 * unit(key + 7)), some),
                 7 => (Trouble::Slow(much), None),
@@ -122,6 +128,7 @@ pub fn troubles(
                 16 => (Trouble::ObserversDown, None),
                 _ => (Trouble::StaleEdge, None),
             };
+            let lasts = if trouble == Trouble::LagsAndFailsOver { lasts.min(LAG_MAX_S) } else { lasts };
             TroubleSpan { trouble, instance, from_s, until_s: from_s + lasts }
         })
         .collect()

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use domain::state::{Freeze, Pause, StampCase};
-use domain::{GateDocument, Policy, StampId, StoredStep, Timestamp, Transition};
+use domain::state::{Freeze, Pause, StampCase, WorkloadState};
+use domain::{GateDocument, Policy, RegionName, StampId, StoredStep, Timestamp, Transition};
 
 use super::arm::{ArmChange, ArmWorld};
 use super::checkers::{Checker, Claim, Commit, Effected, Moment, StampTruth, Written, all};
@@ -59,9 +59,16 @@ pub struct Counters {
     pub failed_calls: u64,
     /// Runs of the observers.
     pub observations: u64,
+    /// Times that the account's write region was lost with its last commits.
+    pub failovers: u64,
+    /// Origins that a person had to enable after that.
+    pub put_right: u64,
     /// Quiet stretches skipped.
     pub skips: u64,
 }
+
+/// The regions between which our account fails over.
+const WRITE_REGIONS: [&str; 2] = ["westus3", "northcentralus"];
 
 /// The shared part of a world.
 pub struct Hub(Mutex<Inner>);
@@ -82,6 +89,10 @@ pub struct Inner {
     pub truth: Truth,
     /// The gates as stored.
     pub documents: BTreeMap<StampId, GateDocument>,
+    /// When our account last failed over.
+    pub failed_over_s: Option<u64>,
+    /// Where the ledger and the gates are written.
+    pub write_region: RegionName,
     /// The cases as committed.
     pub cases: BTreeMap<StampId, StampCase>,
     /// The freeze as committed.
@@ -132,6 +143,8 @@ impl Hub {
             arm: ArmWorld::new(seed, names),
             truth,
             documents: BTreeMap::new(),
+            failed_over_s: None,
+            write_region: WRITE_REGIONS[0].into(),
             cases: BTreeMap::new(),
             freeze: None,
             pause: None,
@@ -234,6 +247,11 @@ impl Inner {
 
     /// The gate store has taken a document.
     pub fn gate_written(&mut self, instance: usize, document: &GateDocument) {
+        let newest = self.documents.get(&document.stamp).map(|known| (known.generation, known.heartbeat_at));
+        if newest.is_some_and(|newest| (document.generation, document.heartbeat_at) < newest) {
+            // A store that lost its last writes takes it, and no stamp that has read them obeys it.
+            return;
+        }
         self.effected(instance, &Written::Gate(document.clone()));
         self.documents.insert(document.stamp.clone(), document.clone());
     }
@@ -251,6 +269,20 @@ impl Inner {
                 self.truth.stamps[*stamp].floor = *floor;
             }
         }
+    }
+
+    /// The write region was lost, and this is what its successor has. The stamps go on obeying what they have read.
+    pub fn failed_over(&mut self, state: Option<&WorkloadState>) {
+        self.tell("the write region of our account is lost, and what its successor has not");
+        let next = WRITE_REGIONS.iter().find(|region| **region != self.write_region.as_str());
+        self.write_region = next.copied().unwrap_or(WRITE_REGIONS[0]).into();
+        self.counters.failovers += 1;
+        self.failed_over_s = Some(self.now_s);
+        self.cases = state.map(|state| state.cases.clone()).unwrap_or_default();
+        self.freeze = state.and_then(|state| state.freeze);
+        self.pause = state.and_then(|state| state.pause.clone());
+        self.chain = state.map(|state| (state.audit_seq, state.audit_head.clone())).unwrap_or_default();
+        self.checkers.iter_mut().for_each(|checker| checker.failed_over(state));
     }
 
     /// Looks at the whole, now.

@@ -60,6 +60,7 @@ impl Instance {
         policy: &Policy,
         ledger: &MemoryLedger,
         gates: &MemoryGates,
+        epoch: &MemoryEpoch,
     ) -> Self {
         let way = Way::new(hub.clone(), number);
         let endpoint = ArmEndpoint::public_cloud().expect("the public cloud has an address");
@@ -74,7 +75,7 @@ impl Instance {
             ledger: Arc::new(SimLedger { way: way.clone(), inner: ledger.clone() }),
             gates: Arc::new(SimGates { way, inner: gates.clone() }),
             spool: None,
-            epoch: Arc::new(MemoryEpoch::new()),
+            epoch: Arc::new(epoch.clone()),
             audit: Arc::new(MemoryAudit::new()),
             azure: Azure { arm: arm.clone(), arm_observed: arm, direct: DirectClient::new(http(), "none") },
             cadence: Cadence::default(),

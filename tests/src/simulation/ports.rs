@@ -17,8 +17,8 @@ use azure_core::http::{AsyncRawResponse, Body, HttpClient, Request, StatusCode};
 use azure_core::time::{OffsetDateTime, to_rfc7231};
 use domain::audit::AuditRecord;
 use domain::{
-    GateDocument, GatePosition, InboxItem, ItemId, StampId, Step, StepId, StoredStep, Timestamp, Transition,
-    WorkloadId,
+    GateDocument, GatePosition, InboxItem, ItemId, RegionName, StampId, Step, StepId, StoredStep, Timestamp,
+    Transition, WorkloadId,
 };
 
 use super::faults::{Fate, Port};
@@ -172,6 +172,11 @@ impl Ledger for SimLedger {
             sabotage.show(&mut view);
         }
         Ok(view)
+    }
+
+    async fn write_region(&self) -> Result<Option<RegionName>, StoreError> {
+        let asked = async { Ok(Some(self.way.hub.lock().write_region.clone())) };
+        self.way.call(Port::Ledger, asked).await
     }
 
     async fn append(&self, workload: &WorkloadId, items: &[InboxItem]) -> Result<usize, StoreError> {

@@ -31,6 +31,8 @@ pub fn pass(state: &mut WorkloadState, by: Duration, now: Timestamp) {
     }
     // The ids of the observers' own runs: none of them is delivered again, and thousands would be copied for nothing.
     Arc::make_mut(&mut state.seen).retain(|id, _| !id.is_own_run());
+    // It was looked at to the end of the stretch.
+    state.as_of = state.as_of.max(now + by);
     state.observed_at.iter_mut().for_each(later);
     state.topology.read_at.iter_mut().for_each(later);
     state.origins.values_mut().for_each(|origin| later(&mut origin.read_at));

@@ -64,6 +64,8 @@ impl Sum {
         sum.pauses += one.pauses;
         sum.failed_calls += one.failed_calls;
         sum.observations += one.observations;
+        sum.failovers += one.failovers;
+        sum.put_right += one.put_right;
         sum.skips += one.skips;
         self.digest ^= super::draw::mix(outcome.seed, outcome.digest);
         self.slowest.push((outcome.settling_max_s, outcome.seed));
@@ -171,6 +173,8 @@ pub fn report(sum: &Sum, batch: Batch, command: &str) -> String {
         ("crashes at a port", counters.crashes),
         ("pauses at a port", counters.pauses),
         ("failed or unanswered calls", counters.failed_calls),
+        ("failovers that lost commits", counters.failovers),
+        ("origins enabled by a person then", counters.put_right),
         ("quiet stretches skipped", counters.skips),
     ] {
         let rate = count as f64 / took;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::Ledger;
-use adapters::memory::{MemoryGates, MemoryLedger};
+use adapters::memory::{MemoryEpoch, MemoryGates, MemoryLedger};
 use domain::state::{Stage, StampCase};
 use domain::{EnabledState, InboxItem, OperationId, Policy, Timestamp, Transition, WorkloadId};
 
@@ -103,6 +103,7 @@ enum Event {
     Begin(u64, Condition, Option<usize>),
     End(u64),
     Trouble(TroubleSpan),
+    FailOver,
     Deliver(Box<InboxItem>),
     GoOn(usize),
     Restart(usize),
@@ -138,6 +139,9 @@ struct Run<'a> {
     hub: Arc<Hub>,
     workload: WorkloadId,
     ledger: MemoryLedger,
+    gates: MemoryGates,
+    /// What a forced failover would leave, while the replicas lag.
+    replica: Option<(MemoryLedger, MemoryGates)>,
     observers: Observers,
     instances: Vec<Instance>,
     queue: BinaryHeap<Reverse<Due>>,
@@ -179,9 +183,9 @@ impl<'a> Run<'a> {
             Store::Trusting => MemoryLedger::trusting(),
             Store::Proving => MemoryLedger::new(),
         };
-        let gates = MemoryGates::new();
+        let (gates, epoch) = (MemoryGates::new(), MemoryEpoch::new());
         let instances =
-            (0..count).map(|n| Instance::new(n, &hub, &options.policy, &ledger, &gates)).collect();
+            (0..count).map(|n| Instance::new(n, &hub, &options.policy, &ledger, &gates, &epoch)).collect();
         let observers = Observers::new(seed, &hub.lock().truth, &options.policy);
         if options.story == Story::Told {
             hub.lock().story = Some(vec![]);
@@ -192,6 +196,8 @@ impl<'a> Run<'a> {
             workload: options.policy.workload.name.clone(),
             hub,
             ledger,
+            gates,
+            replica: None,
             observers,
             instances,
             queue: BinaryHeap::new(),
@@ -281,7 +287,13 @@ impl<'a> Run<'a> {
                 let mut hub = self.hub.lock();
                 hub.tell(&format!("{:?} of {:?} until {} s", span.trouble, span.instance, span.until_s));
                 hub.in_force.begin(span);
+                drop(hub);
+                if span.trouble == Trouble::LagsAndFailsOver && self.replica.is_none() {
+                    self.replica = Some((self.ledger.replica(), self.gates.replica()));
+                    self.at(span.until_s, Event::FailOver);
+                }
             }
+            Event::FailOver => self.fail_over(now_s),
             Event::Deliver(item) => {
                 self.unread = true;
                 self.append(&item);
@@ -573,6 +585,17 @@ impl<'a> Run<'a> {
         }
     }
 
+    fn fail_over(&mut self, now_s: u64) {
+        let Some((ledger, gates)) = self.replica.take() else { return };
+        self.ledger.fail_over_to(&ledger);
+        self.gates.fail_over_to(&gates);
+        let state = ready(self.ledger.load(&self.workload, 0)).ok().and_then(|view| view.state);
+        self.hub.lock().failed_over(state.as_ref());
+        self.unread = true;
+        // What took an alert back may be lost with the rest; it stands until it is too old.
+        self.disturb_until(now_s + self.options.policy.evidence.standing_max.get().as_secs() + 1_800);
+    }
+
     fn set_clocks(&self, now_s: u64) {
         let hub = self.hub.lock();
         for (n, instance) in self.instances.iter().enumerate() {
@@ -589,7 +612,26 @@ impl<'a> Run<'a> {
         self.append(&item);
     }
 
+    /// The audit says that an origin may have been disabled by a commit that was lost. Nobody but a person knows what for.
+    fn put_right(&mut self, now_s: u64) {
+        let mut hub = self.hub.lock();
+        let hub = &mut *hub;
+        if hub.failed_over_s.is_none_or(|at_s| now_s > at_s + 86_400) || !hub.arm.is_idle() {
+            return;
+        }
+        for s in 0..hub.truth.stamps.len() {
+            let serves =
+                hub.cases.get(&hub.truth.stamps[s].id).is_some_and(|case| case.stage == Stage::Serving);
+            if serves && !hub.arm.is_enabled(s) {
+                hub.arm.enable_by_hand(s);
+                hub.truth.origin_changed(s, EnabledState::Enabled, now_s);
+                hub.counters.put_right += 1;
+            }
+        }
+    }
+
     fn duty(&mut self, now_s: u64) {
+        self.put_right(now_s);
         let items = {
             let hub = self.hub.lock();
             operators::duty(now(now_s), &hub.cases, hub.pause.as_ref(), &hub.policy)

@@ -20,6 +20,19 @@ impl MemoryGates {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// A replica as it is now: what a forced failover leaves of these if it happens later.
+    #[must_use]
+    pub fn replica(&self) -> Self {
+        let documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { documents: Arc::new(Mutex::new(documents)) }
+    }
+
+    /// A forced failover to a replica: whatever was stored since it was taken is lost, for all clones.
+    pub fn fail_over_to(&self, replica: &Self) {
+        let kept = replica.documents.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.documents.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
 }
 
 #[async_trait]

@@ -51,6 +51,19 @@ impl MemoryLedger {
         Self { documents: Documents::Trusted, ..Self::default() }
     }
 
+    /// A replica as it is now: what a forced failover leaves of this one if it happens later.
+    #[must_use]
+    pub fn replica(&self) -> Self {
+        let partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { partitions: Arc::new(Mutex::new(partitions)), documents: self.documents }
+    }
+
+    /// A forced failover to a replica: whatever was stored since it was taken is lost, for all clones.
+    pub fn fail_over_to(&self, replica: &Self) {
+        let kept = replica.partitions.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.partitions.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
     fn with<T>(&self, workload: &WorkloadId, work: impl FnOnce(&mut Partition) -> T) -> T {
         let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
         work(partitions.entry(workload.clone()).or_default())

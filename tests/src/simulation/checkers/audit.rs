@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::judge::replay;
-use domain::state::StampCase;
+use domain::state::{StampCase, WorkloadState};
 use domain::{StampId, StepStatus};
 use serde_json::Value;
 
@@ -24,6 +24,10 @@ impl Completeness {
 impl Checker for Completeness {
     fn name(&self) -> &'static str {
         "audit"
+    }
+
+    fn failed_over(&mut self, state: Option<&WorkloadState>) {
+        self.seq = state.map_or(0, |state| state.audit_seq);
     }
 
     fn commit(&mut self, seen: &Commit<'_>, found: &mut Vec<String>) {

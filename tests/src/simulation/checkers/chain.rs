@@ -1,5 +1,7 @@
 //! The chain: each record follows the one before, and its hash is that of its content.
 
+use domain::state::WorkloadState;
+
 use super::{Checker, Commit};
 use crate::simulation::draw::mix;
 
@@ -18,6 +20,11 @@ impl Chain {
 impl Checker for Chain {
     fn name(&self) -> &'static str {
         "chain"
+    }
+
+    fn failed_over(&mut self, state: Option<&WorkloadState>) {
+        (self.seq, self.head) =
+            state.map(|state| (state.audit_seq, state.audit_head.clone())).unwrap_or_default();
     }
 
     fn commit(&mut self, seen: &Commit<'_>, found: &mut Vec<String>) {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use domain::Timestamp;
+use domain::state::WorkloadState;
 
 use super::{Checker, Commit};
 
@@ -21,6 +22,10 @@ pub(super) struct Clock {
 impl Checker for Clock {
     fn name(&self) -> &'static str {
         "clock"
+    }
+
+    fn failed_over(&mut self, state: Option<&WorkloadState>) {
+        self.as_of = state.map(|state| state.as_of);
     }
 
     fn commit(&mut self, seen: &Commit<'_>, found: &mut Vec<String>) {

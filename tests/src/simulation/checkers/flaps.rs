@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::state::Stage;
+use domain::state::{Stage, WorkloadState};
 use domain::{GatePosition, StampId, Timestamp};
 
 use super::{Checker, Commit};
@@ -15,6 +15,12 @@ pub(super) struct Flaps {
 impl Checker for Flaps {
     fn name(&self) -> &'static str {
         "flaps"
+    }
+
+    fn failed_over(&mut self, state: Option<&WorkloadState>) {
+        // A removal that nobody remembers is in no budget.
+        let known = state.map(|state| state.as_of);
+        self.cordons.values_mut().for_each(|cordons| cordons.retain(|at| Some(*at) <= known));
     }
 
     fn commit(&mut self, seen: &Commit<'_>, found: &mut Vec<String>) {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use domain::state::WorkloadState;
 use domain::{GatePosition, Timestamp};
 
 use super::clock::AHEAD_MAX;
@@ -20,6 +21,10 @@ pub(super) struct GateLife {
 impl Checker for GateLife {
     fn name(&self) -> &'static str {
         "gate-life"
+    }
+
+    fn failed_over(&mut self, state: Option<&WorkloadState>) {
+        self.as_of = state.map(|state| state.as_of);
     }
 
     fn commit(&mut self, seen: &Commit<'_>, _: &mut Vec<String>) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::state::WorkloadState;
 use domain::{Generation, StampId};
 
 use super::{Checker, Commit, Effected, Written};
@@ -28,6 +29,11 @@ impl Checker for Generations {
             }
         }
         self.state = Some((state.generation, state.as_of));
+    }
+
+    fn failed_over(&mut self, state: Option<&WorkloadState>) {
+        self.gates.clear();
+        self.state = state.map(|state| (state.generation, state.as_of));
     }
 
     fn effect(&mut self, seen: &Effected<'_>, found: &mut Vec<String>) {

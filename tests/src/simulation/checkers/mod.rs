@@ -14,7 +14,7 @@ mod overload;
 
 use std::collections::BTreeMap;
 
-use domain::state::{Freeze, StampCase};
+use domain::state::{Freeze, StampCase, WorkloadState};
 use domain::{Effect, GateDocument, Policy, StampId, Step, Timestamp, Transition};
 
 /// A commit that the ledger has stored.
@@ -153,6 +153,8 @@ pub trait Checker: Send {
     fn commit(&mut self, _: &Commit<'_>, _: &mut Vec<String>) {}
     /// After an effect.
     fn effect(&mut self, _: &Effected<'_>, _: &mut Vec<String>) {}
+    /// The ledger was replaced by an older replica, which holds this.
+    fn failed_over(&mut self, _: Option<&WorkloadState>) {}
     /// Now and then.
     fn moment(&mut self, _: &Moment<'_>, _: &mut Vec<String>) {}
 }
