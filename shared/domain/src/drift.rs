@@ -6,7 +6,7 @@
 use crate::facts::{CapacityFacts, OriginFacts};
 use crate::fold::FoldNote;
 use crate::policy::{OnDrift, Policy};
-use crate::state::{Stage, StampCase, WorkloadState};
+use crate::state::{EpochStart, Stage, StampCase, WorkloadState};
 use crate::step::{Effect, Step, StepStatus};
 use crate::stray::has_lost_attempt;
 use crate::{EnabledState, StampId, StoredStep, Timestamp};
@@ -70,11 +70,9 @@ pub(crate) fn of_floor(
     policy: &Policy,
 ) -> Option<FoldNote> {
     let start = state.epoch_start.as_ref();
-    let lost = start
-        .filter(|start| start.may_explain(new.read_at) && start.floors.get(stamp) != new.our_floor.as_ref());
     let case = state.cases.get_mut(stamp)?;
     if case.floor_recorded.is_none_or(|recorded| new.our_floor.is_some_and(|stands| stands > recorded))
-        && let Some(adopted) = adopt(case, steps, stamp, new, lost.is_some())
+        && let Some(adopted) = adopt(case, steps, stamp, new, start)
     {
         return Some(adopted);
     }
@@ -159,9 +157,11 @@ fn adopt(
     steps: &[StoredStep],
     stamp: &StampId,
     new: &CapacityFacts,
-    lost: bool,
+    start: Option<&EpochStart>,
 ) -> Option<FoldNote> {
     let stands = new.our_floor.filter(|_| case.floor_yielded_at.is_none())?;
+    let lost =
+        start.is_some_and(|start| start.may_explain(new.read_at) && start.floors.get(stamp) != Some(&stands));
     let unheard = |step: &Step| {
         let wanted = matches!(&step.effect, Effect::RaiseFloor { stamp: about, minimum, .. }
             if about == stamp && *minimum == stands);
