@@ -67,6 +67,13 @@ struct Call<'a> {
     budget: Duration,
 }
 
+impl Call<'_> {
+    /// Reads what is at an address.
+    const fn get(url: Url, budget: Duration) -> Self {
+        Self { method: Method::Get, url, body: None, if_match: None, repeat: Repeat::Safe, budget }
+    }
+}
+
 /// Whether a request may be sent again when it is not known what became of it.
 #[derive(Clone, Copy, PartialEq)]
 enum Repeat {
@@ -253,14 +260,7 @@ impl ArmClient {
     /// See [`ArmError`]; an address outside the ARM origin is [`ArmError::ForeignAddress`], and is not followed.
     pub async fn poll(&self, operation: &OperationUrl) -> Result<OperationStatus, ArmError> {
         let url = self.own_address(operation.as_str())?;
-        let call = Call {
-            method: Method::Get,
-            url,
-            body: None,
-            if_match: None,
-            repeat: Repeat::Safe,
-            budget: CALL_BUDGET,
-        };
+        let call = Call::get(url, CALL_BUDGET);
         match self.send(&call).await {
             Ok(reply) => self.status(operation, &reply),
             Err(ArmError::Rejected { code, message, .. } | ArmError::Busy { code, message, .. }) => {
@@ -277,14 +277,7 @@ impl ArmClient {
     /// is no answer, or one without a date.
     pub async fn time(&self, id: &ResourceId, api_version: &str) -> Option<Timestamp> {
         let url = self.address(id.as_str(), api_version, &[]);
-        let call = Call {
-            method: Method::Get,
-            url,
-            body: None,
-            if_match: None,
-            repeat: Repeat::Safe,
-            budget: CALL_BUDGET,
-        };
+        let call = Call::get(url, CALL_BUDGET);
         let answer = timeout(call.budget, self.exchange(&call)).await.ok()?.ok()?;
         let (_, headers, _) = answer.deconstruct();
         let date = parse_rfc7231(headers.get_optional_str(&DATE)?).ok()?;
@@ -304,8 +297,7 @@ impl ArmClient {
     }
 
     async fn read(&self, url: Url, budget: Duration) -> Result<Value, ArmError> {
-        let call =
-            Call { method: Method::Get, url, body: None, if_match: None, repeat: Repeat::Safe, budget };
+        let call = Call::get(url, budget);
         Ok(self.send(&call).await?.body)
     }
 
