@@ -195,17 +195,19 @@ fn gather(
         return Err(ControllerError::NewerState { found: state.schema, known: STATE_SCHEMA });
     }
     let after = state.generation;
-    if first != after.epoch && epoch.is_some() {
+    let begins = epoch.filter(|epoch| epoch.number != after.epoch);
+    if begins.is_some() {
+        // Before anything is folded: what is found changed now may be the work of a lost commit.
         state.begin_epoch(now);
     }
     let situation = Situation::gather(state, view.steps.clone(), &view.inbox, gates, &controller.policy, now);
-    Ok(match epoch {
-        Some(epoch) if epoch.number != after.epoch => {
+    Ok(match begins {
+        Some(epoch) => {
             let number = epoch.number;
             let text = format!("epoch {number} began: {}; commits after {after} may be lost", epoch.why);
             situation.in_epoch(number, &text)
         }
-        _ => situation,
+        None => situation,
     })
 }
 

@@ -16,9 +16,10 @@ const OFF_MAX: Duration = Duration::from_secs(120);
 /// How long ARM may take to say what time it is: nothing is evaluated meanwhile.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether `now`, just read from it, is the time. Asks only where it is far from the last commit's, which is written every few seconds: either nobody was there to
-/// commit, or this clock is wrong, and ARM's own time tells which. An ARM that does not answer settles nothing, and then the
-/// clock is believed: it is far more often ARM that fails, and gates must be renewed while it does.
+/// Whether `now`, just read from it, is the time. Asks only where it is far from the last commit's, which is written every few
+/// seconds: either nobody was there to commit, or this clock is wrong, and ARM's own time tells which. An ARM that does not
+/// answer settles nothing, and then the clock is believed: it is far more often ARM that fails, and gates must be renewed
+/// while it does.
 ///
 /// # Errors
 /// When ARM's time is another than this clock's: nothing may be evaluated or observed here.

@@ -90,7 +90,7 @@ pub struct Inner {
     pub arm: ArmWorld,
     /// The workload.
     pub truth: Truth,
-    /// The gates as stored.
+    /// The gates as the stamps obey them: as stored, but for what a failover has lost.
     pub documents: BTreeMap<StampId, GateDocument>,
     /// When our account last failed over.
     pub failed_over_s: Option<u64>,
